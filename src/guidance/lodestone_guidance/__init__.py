@@ -1,0 +1,1 @@
+"""Frame authority, lifecycle manager and example controller."""
