@@ -1,0 +1,133 @@
+"""Everything that `make test` runs, stage by stage, with the time of each; ends with the line that CI reads.
+
+    .venv/bin/python embedded/run_tests.py [--only STAGE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = ROOT / ".venv" / "bin" / "python"
+PACKAGES = ("core", "em_registration", "guidance", "bench", "cli")
+
+
+@dataclass
+class Outcome:
+    """Counts of one stage; a stage without a test runner counts as one."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+def run(command: list[str], **environment: str) -> int:
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode
+
+
+def lint() -> Outcome:
+    """ruff, YAML and XML."""
+    python = str(PYTHON)
+    texts = [str(path.relative_to(ROOT)) for path in tracked(".xml")]
+    parse = "import sys, xml.etree.ElementTree as tree; [tree.parse(path) for path in sys.argv[1:]]"
+    codes = [
+        run([python, "-m", "ruff", "check", "."]),
+        run([python, "-m", "ruff", "format", "--check", "--quiet", "."]),
+        run([python, "-m", "yamllint", "--strict", *(str(path.relative_to(ROOT)) for path in tracked(".yaml", ".yml"))]),
+        run([python, "-c", parse, *texts]),
+    ]
+    return Outcome(passed=codes.count(0), failed=len(codes) - codes.count(0))
+
+
+def types() -> Outcome:
+    """mypy, strict."""
+    packages = [str(path.parent.relative_to(ROOT)) for path in sorted((ROOT / "src").glob("*/*/py.typed"))]
+    code = run([str(PYTHON), "-m", "mypy", *packages])
+    return Outcome(passed=int(code == 0), failed=int(code != 0))
+
+
+def pure() -> Outcome:
+    """Tests of pure code with every ROS package made unimportable."""
+    arguments = ["-p", "ros_blocker", "--ignore-glob=*/test/ros/*", "-m", "not ros and not setup", *test_folders()]
+    return pytest(arguments, PYTHONPATH=str(ROOT / "embedded"))
+
+
+def ros() -> Outcome:
+    """Tests of nodes over real DDS, with every message field checked."""
+    domain = str(100 + os.getpid() % 100)
+    return pytest(
+        ["-m", "ros", *test_folders()],
+        AMENT_PREFIX_PATH=os.environ.get("AMENT_PREFIX_PATH", str(ROOT / ".venv")),
+        ROS_PYTHON_CHECK_FIELDS="1",
+        ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
+        ROS_DOMAIN_ID=domain,
+        ROS_LOG_DIR=str(ROOT / "out" / "log"),
+        FASTRTPS_DEFAULT_PROFILES_FILE=str(ROOT / "embedded" / "fastdds.xml"),
+    )
+
+
+def setup() -> Outcome:
+    """The set-up on a machine with a ROS installation, and without ROS at all."""
+    return pytest(["-m", "setup", "embedded/test"])
+
+
+STAGES: dict[str, Callable[[], Outcome]] = {"lint": lint, "types": types, "pure": pure, "ros": ros, "setup": setup}
+
+
+def test_folders() -> list[str]:
+    return [f"src/{package}/test" for package in PACKAGES] + ["embedded/test"]
+
+
+def tracked(*suffixes: str) -> list[Path]:
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / name for name in names if Path(name).suffix in suffixes and (ROOT / name).is_file()]
+
+
+def pytest(arguments: list[str], **environment: str) -> Outcome:
+    """Run pytest, show its output as it comes, count what its last line says."""
+    command = [str(PYTHON), "-m", "pytest", "-q", "--durations=5", *arguments]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **THREADS, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    last = ""
+    for line in process.stdout or ():
+        sys.stdout.write(line)
+        last = line if line.strip() else last
+    code = process.wait()
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last)}
+    failed = counts.get("failed", 0) + counts.get("error", 0)
+    return Outcome(counts.get("passed", 0), failed or int(code not in (0,)), counts.get("skipped", 0))
+
+
+# One thread a process, as on a rig: tests run side by side with nodes.
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run the tests stage by stage.")
+    parser.add_argument("--only", choices=STAGES, help="one stage")
+    only = parser.parse_args().only
+    total, lines = Outcome(), []
+    for name, stage in STAGES.items():
+        if only not in (None, name):
+            continue
+        print(f"== {name}", flush=True)
+        started = time.monotonic()
+        outcome = stage()
+        lines.append(f"{name:8s} {time.monotonic() - started:6.1f} s  {outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped")
+        total = Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped)
+    print("\n".join(["", *lines]))
+    print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return int(total.failed > 0 or total.passed == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
