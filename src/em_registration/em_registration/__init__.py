@@ -1,0 +1,1 @@
+"""NDI Aurora driver and EM-to-image registration."""

@@ -1,0 +1,1 @@
+"""The only place of this package that knows ROS: one node a file."""

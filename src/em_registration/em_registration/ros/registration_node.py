@@ -1,0 +1,103 @@
+"""EM registration node: tracked tools in, estimates and corrected poses out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+
+from em_registration.config import RegistrationConfig
+from em_registration.pipeline import Pipeline, adoption
+from em_registration.registration import parse_registration
+from em_registration.ros.conversions import event_to_msg
+from em_registration.ros.session_services import SessionServices
+from lodestone_core.estimate import Estimate
+from lodestone_core.messages import EstimateSet, frame_from_msg
+from lodestone_core.ros import qos
+from lodestone_core.ros.conversions import estimates_to_msg, pose_sample_to_msg
+from lodestone_core.ros.diagnostics import Level
+from lodestone_core.ros.node import LodestoneNode
+from lodestone_core.ros.run import run
+from lodestone_core.time import s_from_ns
+from lodestone_core.types import PoseSample
+from lodestone_msgs.msg import Event as EventMsg
+from lodestone_msgs.msg import RegistrationEstimates, TrackedTools
+
+
+class RegistrationNode(LodestoneNode[RegistrationConfig]):
+    """Feeds the pipeline with every frame of the tracker and publishes what it says."""
+
+    def __init__(self, **ros: Any) -> None:
+        super().__init__("em_registration", RegistrationConfig, **ros)
+
+    def on_configure_node(self, config: RegistrationConfig) -> None:
+        """Build the pipeline, adopt the configured registration, offer the session's services."""
+        self._pipeline = Pipeline(config)
+        if config.registration_file:
+            path = Path(config.registration_file)
+            model = parse_registration(self.read_file(path).decode(), str(path))
+            self._pipeline.request(adoption(model, f"loaded from {path.name}"))
+        self._estimates = self.create_publisher(RegistrationEstimates, "~/estimates", qos.ESTIMATE)
+        self._events = self.create_publisher(EventMsg, "~/events", qos.EVENT)
+        self._corrected: dict[str, Any] = {}
+        self._session = SessionServices(self, self._pipeline, config)
+
+    def on_activate_node(self) -> None:
+        """Listen to the tracker."""
+        self._last_stamp_ns = 0
+        self.create_subscription(TrackedTools, "tools", self._on_tools, qos.DEVICE)
+
+    def _on_tools(self, msg: TrackedTools) -> None:
+        frame = frame_from_msg(msg)
+        if frame.stamp_ns < self._last_stamp_ns - CLOCK_STEP_NS:
+            self.get_logger().warning("the tracker's stamps went backward; going on in a new epoch")
+            self._pipeline.clock_stepped_back()
+        self._last_stamp_ns = frame.stamp_ns
+        update = self._pipeline.update(frame)
+        if update is None:
+            return
+        latency_s = s_from_ns(time.time_ns() - frame.received_ns)
+        estimates = tuple(replace(estimate, processing_latency_s=latency_s) for estimate in update.estimates)
+        self._estimates.publish(estimates_to_msg(EstimateSet(update.stamp_ns, update.received_ns, estimates)))
+        for event in update.events:
+            self._events.publish(event_to_msg(event))
+        for estimate in estimates:
+            self._publish_corrected(estimate)
+        self._session.on_frame(frame)
+        self._report(estimates)
+
+    def _publish_corrected(self, estimate: Estimate) -> None:
+        if estimate.T_parent_child is None or not estimate.state.usable or estimate.parent != self.config.image_frame:
+            return
+        name = estimate.child
+        if name not in self._corrected:
+            self._corrected[name] = self.create_publisher(PoseStamped, f"~/{name}/measured_cp", qos.DEVICE)
+        sample = PoseSample(estimate.stamp_ns, estimate.parent, name, estimate.T_parent_child)
+        self._corrected[name].publish(pose_sample_to_msg(sample))
+
+    def _report(self, estimates: tuple[Estimate, ...]) -> None:
+        for estimate in estimates:
+            level = Level.OK if estimate.state.usable and not estimate.detail else Level.WARN
+            values = {
+                "state": estimate.state.name,
+                "epoch": estimate.epoch,
+                "expected_tre_mm": round(estimate.expected_tre_mm, 3),
+            }
+            self.diagnostics.report(level, estimate.detail or estimate.state.name, values=values, component=estimate.child)
+
+
+CLOCK_STEP_NS = 1_000_000_000
+"""A stamp further back than this is a clock that was set or a bag that restarted, not a late message."""
+
+
+def main() -> int:
+    """Entry point of registration_node."""
+    return run(RegistrationNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
