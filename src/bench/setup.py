@@ -18,5 +18,10 @@ setup(
     maintainer="Lodestone maintainers",
     maintainer_email="maintainers@lodestone.invalid",
     license="Apache-2.0",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            "aurora_emulator = lodestone_bench.emulators.aurora:main",
+            "recording_node = lodestone_bench.ros.recording_node:main",
+        ]
+    },
 )

@@ -74,8 +74,8 @@ def test_a_scaled_rotation_is_refused() -> None:
 
 
 def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing.yaml"):
+    with pytest.raises(InputError, match=r"nothing\.yaml"):
         load_registration(tmp_path / "nothing.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match="binary.yaml"):
+    with pytest.raises(InputError, match=r"binary\.yaml"):
         load_registration(tmp_path / "binary.yaml")

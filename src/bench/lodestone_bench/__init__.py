@@ -1,0 +1,1 @@
+"""Simulated bench: one physical world and the device emulators on the devices' own interfaces."""

@@ -1,0 +1,94 @@
+"""`aurora_emulator`: an NDI Aurora on a pseudo-terminal, from a script, a recording or nothing at all. No ROS.
+
+Examples:
+    aurora_emulator --link out/aurora --tools 4 --rate 40 --control out/aurora.control
+    aurora_emulator --link out/aurora --recording EMTrackingcont_2.txt
+    aurora_emulator --control out/aurora.control --send '{"do": "unplug", "replug_after_s": 1}'
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lodestone_bench.emulators.aurora_emulator import AuroraEmulator
+from lodestone_bench.emulators.aurora_setup import Paths, recording_emulator, scripted_emulator
+from lodestone_bench.emulators.control import send_request
+from lodestone_bench.sources.recording import RecordingSource
+from lodestone_bench.world.config import default_script, fault_entries, read_script
+from lodestone_core.errors import InputError
+from lodestone_core.yaml_file import read_yaml
+
+_MOST_TOOLS = 12
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the emulator until SIGINT or SIGTERM; 0 when it ended as asked, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    try:
+        if options.send is not None:
+            return _send(options.control, options.send)
+        emulator = make_emulator(options)
+        emulator.open()
+    except InputError as error:
+        sys.stderr.write(f"aurora_emulator: {error}\n")
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: emulator.stop())
+    emulator.run()
+    return 0
+
+
+def make_emulator(options: argparse.Namespace) -> AuroraEmulator:
+    """The emulator that the options describe. Raises InputError."""
+    if options.link is None:
+        raise InputError("--link", expected="a path", got="nothing", remedy="say where the serial port is to be found")
+    paths, faults = Paths(options.link, options.control), _faults(options.faults)
+    if options.recording is not None:
+        return recording_emulator(RecordingSource.read(options.recording, loop=options.loop), paths, faults, options.seed)
+    if options.script is not None:
+        return scripted_emulator(read_script(options.script), paths, faults)
+    return scripted_emulator(default_script(options.tools, options.rate, options.seed), paths, faults)
+
+
+def _faults(path: Path | None) -> tuple[Mapping[str, Any], ...]:
+    return () if path is None else fault_entries(read_yaml(path), str(path))
+
+
+def _send(control: Path | None, text: str) -> int:
+    if control is None:
+        raise InputError("--control", expected="the socket of a running emulator", got="nothing", remedy="give its path")
+    try:
+        request = json.loads(text)
+    except ValueError as error:
+        raise InputError("--send", expected="a JSON object", got=text, remedy='write {"do": "..."}') from error
+    answer = send_request(control, **request)
+    sys.stdout.write(json.dumps(answer, indent=1) + "\n")
+    return 0 if answer.get("ok") else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aurora_emulator", description="An emulated NDI Aurora on a pseudo-terminal.")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--script", type=Path, help="scripted world and faults (YAML)")
+    source.add_argument("--recording", type=Path, help="play this EMTracking*.txt at its own times from the first TSTART on")
+    parser.add_argument("--link", type=Path, help="symbolic link to make to the serial port")
+    parser.add_argument("--control", type=Path, help="unix socket for requests, one JSON object a line")
+    parser.add_argument("--faults", type=Path, help="schedule of requests (YAML list, each with at_s or tracking_s)")
+    parser.add_argument("--tools", type=int, default=4, choices=range(1, _MOST_TOOLS + 1), help="tools of the default world")
+    parser.add_argument("--rate", type=float, default=40.0, help="frames per second of the default world")
+    parser.add_argument("--seed", type=int, default=0, help="seed of noise and faults")
+    parser.add_argument("--loop", action="store_true", help="begin the recording again at its end")
+    parser.add_argument("--send", help="send this request to the emulator at --control, print its answer, and end")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

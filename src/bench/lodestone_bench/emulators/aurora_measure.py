@@ -1,0 +1,128 @@
+"""From a source's samples to what TX and BX report: frame numbers, what faults hide, what was produced and what went out."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+from lodestone_bench.emulators.aurora_ports import OUT_OF_VOLUME, PARTIALLY_OUT_OF_VOLUME, Condition, Handle, PortTable
+from lodestone_bench.emulators.aurora_reply import MAX_TRANSLATION_MM, HandleReport, HandleState
+from lodestone_bench.sources.source import Sample, Source, Volume
+
+_VOLUME_BITS = {Volume.INSIDE: 0, Volume.PARTIAL: PARTIALLY_OUT_OF_VOLUME, Volume.OUTSIDE: OUT_OF_VOLUME}
+_FRAME_MASK = 0xFFFFFFFF
+
+
+class Measuring:
+    """The device's frame counter over a source. The source's time begins with the first TSTART and never stops again."""
+
+    def __init__(self, source: Source, first_frame: int = 0) -> None:
+        self.source = source
+        self.started_s: float | None = None
+        self._first_frame = first_frame
+        self._base = -first_frame  # frame number = sample number - base
+        self._since: int | None = None  # newest sample at the TSTART in force; None while not tracking
+        self._spans: list[tuple[int, int]] = []
+
+    def start(self, now_s: float, *, reset_frames: bool) -> None:
+        """TSTART: from here on new samples are reported."""
+        if self.started_s is None:
+            self.started_s = now_s
+            self._since = 0
+        else:
+            self._since = self.number(now_s)
+        if reset_frames:
+            self._base = self._since
+
+    def stop(self, now_s: float) -> None:
+        """TSTOP; nothing happens when not tracking."""
+        if self._since is not None:
+            self._spans.append((self._since, self.number(now_s)))
+        self._since = None
+
+    def restart(self, now_s: float) -> None:
+        """Power-on or reset: the frame counter begins where a new device's does."""
+        self.stop(now_s)
+        self._base = self.number(now_s) - self._first_frame
+
+    def set_frame(self, now_s: float, value: int) -> None:
+        """Let the newest sample have this frame number."""
+        self._base = self.number(now_s) - value
+
+    def elapsed_s(self, now_s: float) -> float:
+        """Time of the source; negative before the first TSTART."""
+        return -1.0 if self.started_s is None else max(0.0, now_s - self.started_s)
+
+    def number(self, now_s: float) -> int:
+        """Number of the source's newest sample."""
+        return 0 if self.started_s is None else self.source.number_at(self.elapsed_s(now_s))
+
+    def finished(self, now_s: float) -> bool:
+        """Whether the last sample has come."""
+        return self.source.end_s is not None and self.elapsed_s(now_s) >= self.source.end_s
+
+    def produced(self, now_s: float) -> int:
+        """Samples that came while tracking, of any tool."""
+        return sum(until - after for after, until in self._tracked(now_s))
+
+    def produced_of(self, tool: str, now_s: float) -> int:
+        """Samples of one tool that came while tracking."""
+        return sum(self.source.count(tool, after, until) for after, until in self._tracked(now_s))
+
+    def reports(self, ports: PortTable, now_s: float, *, out_of_volume_too: bool) -> tuple[list[HandleReport], tuple[tuple[str, int], ...]]:
+        """What a reply says of every handle, and which (tool, sample number) pairs it carries."""
+        number, since = self.number(now_s), self._since or 0
+        reports: list[HandleReport] = []
+        carried: list[tuple[str, int]] = []
+        for handle in ports.handles.values():
+            sample = self.source.newest(handle.tool.name, number) if handle.enabled else None
+            if sample is None or sample.number <= since:
+                reports.append(_without_sample(handle))
+                continue
+            frame = (sample.number - self._base) & _FRAME_MASK
+            condition = ports.conditions[handle.tool.name]
+            reports.append(_with_sample(handle, sample, frame, condition, now_s, out_of_volume_too))
+            carried.append((handle.tool.name, sample.number))
+        return reports, tuple(carried)
+
+    def _tracked(self, now_s: float) -> list[tuple[int, int]]:
+        return self._spans if self._since is None else [*self._spans, (self._since, self.number(now_s))]
+
+
+class SamplesSeen:
+    """Counts what a driver that misses nothing has seen: samples in replies that went out whole and undamaged."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.of_tool: Counter[str] = Counter()
+        self._last: dict[str, int] = {}
+        # Tools may carry the same sample number in one reply or in two (a tool that was plugged in later).
+        self._recent: deque[int] = deque(maxlen=256)
+
+    def add(self, pairs: Iterable[tuple[str, int]]) -> None:
+        """Count the (tool, sample number) pairs of one reply."""
+        for tool, number in pairs:
+            if self._last.get(tool) == number:
+                continue
+            self._last[tool] = number
+            self.of_tool[tool] += 1
+            if number not in self._recent:
+                self._recent.append(number)
+                self.frames += 1
+
+
+def _without_sample(handle: Handle) -> HandleReport:
+    if not handle.occupied:
+        return HandleReport(handle.number, HandleState.UNOCCUPIED)
+    state = HandleState.MISSING if handle.enabled else HandleState.DISABLED
+    return HandleReport(handle.number, state, handle.status)
+
+
+def _with_sample(handle: Handle, sample: Sample, frame: int, condition: Condition, now_s: float, out_of_volume_too: bool) -> HandleReport:
+    volume = Volume.OUTSIDE if now_s < condition.outside_until_s else sample.volume
+    status = handle.status | _VOLUME_BITS[volume] | (condition.bits if now_s < condition.bits_until_s else 0)
+    hidden = now_s < condition.missing_until_s or (volume is Volume.OUTSIDE and not out_of_volume_too)
+    pose = sample.pose
+    if hidden or pose is None or max(map(abs, pose.t_mm)) > MAX_TRANSLATION_MM:
+        return HandleReport(handle.number, HandleState.MISSING, status, frame)
+    return HandleReport(handle.number, HandleState.VALID, status, frame, pose, sample.error_mm)

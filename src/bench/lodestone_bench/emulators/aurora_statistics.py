@@ -1,0 +1,63 @@
+"""What the emulator tells about itself on request, so that a soak can count losses without the driver's help."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lodestone_bench.emulators.aurora_emulator import AuroraEmulator
+
+
+def statistics(emulator: AuroraEmulator) -> dict[str, Any]:
+    """Everything counted so far.
+
+    `frames_produced`: samples that came while the device was tracking. `frames_reported`: those of them that stood in at least
+    one reply which went out whole and undamaged to a host at the right rate; a driver without losses has exactly these.
+    """
+    device, now_s = emulator.device, emulator.clock()
+    measuring = device.measuring
+    tools = {
+        name: {
+            "handle": "" if (handle := device.ports.of(name)) is None else f"{handle.number:02X}",
+            "enabled": handle is not None and handle.enabled,
+            "frames_produced": measuring.produced_of(name, now_s),
+            "frames_reported": emulator.seen.of_tool[name],
+        }
+        for name in device.ports.tools
+    }
+    return {
+        "uptime_s": round(emulator.elapsed_s(), 3),
+        "tracking_s": round(max(0.0, measuring.elapsed_s(now_s)), 3),
+        "frames_produced": measuring.produced(now_s),
+        "frames_reported": emulator.seen.frames,
+        "finished": measuring.finished(now_s),
+        "tools": tools,
+        "commands": dict(emulator.commands),
+        "replies": dict(emulator.replies),
+        "errors": dict(device.errors),
+        "faults": dict(emulator.faults.hits),
+        "events": dict(emulator.events),
+        "bytes_sent": emulator.line.bytes_sent,
+    }
+
+
+def state(emulator: AuroraEmulator) -> dict[str, Any]:
+    """What the device and its line are in now."""
+    device = emulator.device
+    return {
+        "mode": device.mode.value,
+        "baud": device.baud,
+        "host_baud": emulator.line.host_baud() if emulator.line.plugged_in else 0,
+        "plugged_in": emulator.line.plugged_in,
+        "link": str(emulator.line.link),
+        "handles": {
+            f"{handle.number:02X}": {
+                "tool": handle.tool.name,
+                "status": f"{handle.status:02X}",
+                "rom_bytes": len(handle.rom_image()),
+                "rom_sha256": hashlib.sha256(handle.rom_image()).hexdigest() if handle.rom else "",
+            }
+            for handle in device.ports.handles.values()
+        },
+    }

@@ -1,0 +1,1 @@
+"""What an emulated tracker measures: a scripted world or a recording."""

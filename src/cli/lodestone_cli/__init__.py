@@ -1,0 +1,1 @@
+"""The lodestone command: up, record, recover, evaluate, data, doctor, calibrate."""

@@ -1,0 +1,7 @@
+"""Benchmarks of the running system: protocols without recordings, on emulated devices and over real DDS."""
+
+BENCHMARKS: dict[str, str] = {
+    name: f"lodestone_cli.benchmarks.{name}:run"
+    for name in ("bench_fuzz", "bench_stream", "bench_replug", "bench_stop", "bench_recorder", "bench_setup")
+}
+"""Name in the protocol file -> the function that runs it, in the order in which `lodestone bench` does."""

@@ -1,0 +1,70 @@
+"""The EM chain as a bench runs it (emulator, driver, registration, authority), each in its process, for as long as a benchmark wants."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from em_registration.registration import Registration
+from lodestone_bench.emulators.control import send_request
+from lodestone_cli.benchmarks.process_memory import find_process
+from lodestone_cli.demo.processes import running
+from lodestone_core import se3
+
+
+@dataclass(frozen=True, slots=True)
+class EmRig:
+    """A running chain: the launcher's process, its log and the emulator's control socket."""
+
+    launcher: subprocess.Popen[bytes]
+    log: Path
+    control: Path
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request to the emulator."""
+        return send_request(self.control, **request)
+
+    def pid(self, executable: str) -> int | None:
+        """Process of one node."""
+        return find_process(self.launcher.pid, executable)
+
+
+@contextmanager
+def em_rig(out: Path, tools: int, rate_hz: float) -> Iterator[EmRig]:
+    """Bring the chain up on an emulated Aurora with `tools` tools at `rate_hz`; everything is gone afterwards."""
+    registration = out / "registration.yaml"
+    known_registration().save(registration)
+    # A unix socket's path is short by law, a checkout's is not.
+    with tempfile.TemporaryDirectory(prefix="lodestone_bench_") as folder:
+        control = Path(folder, "control")
+        words = ["sim:=true", f"sim_tools:={tools}", f"sim_rate:={rate_hz:g}", f"sim_control:={control}", f"sim_port:={folder}/aurora"]
+        words.append(f"registration_file:={registration}")
+        log = out / "launch.log"
+        with running("bench", ["up", "em.launch.yaml", *words], own_domain(), log) as launcher:
+            yield EmRig(launcher, log, control)
+
+
+def known_registration() -> Registration:
+    """A registration for benchmarks of the stream: any good one does, its numbers are not looked at."""
+    T = se3.exp(np.array([10.0, -20.0, 300.0, 0.1, -0.2, 0.3]))
+    C = np.diag([0.01, 0.01, 0.01, 1e-6, 1e-6, 1e-6])
+    return Registration("benchmark", T, C, 0.2, 10, "2026-01-01T00:00:00+00:00", "0.1.0")
+
+
+def own_domain() -> dict[str, str]:
+    """The environment with a DDS domain of its own, so that nothing else on this machine is measured or disturbed.
+
+    The domain is set for this process too, whose probe listens there.
+    """
+    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(20, 200))
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    return dict(os.environ)

@@ -1,0 +1,1 @@
+"""Processes of a launch file: started in groups of their own, watched, restarted, ended; none is left behind."""

@@ -1,0 +1,128 @@
+"""The node behind `lodestone record`: every message of the chosen topics, as it came over the wire, into a crash-safe bag."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+
+from lodestone_core.bags.qos import qos_from_profile
+from lodestone_core.bags.writer import BagWriter
+from lodestone_core.errors import InputError
+from lodestone_core.ros.qos import reliable
+
+DISCOVERY_PERIOD_S = 0.1
+_DEPTH = 1000
+
+
+class RecorderNode(Node):
+    """Records `topics` (all visible ones when empty) into the new bag directory `path` until close().
+
+    Topics that appear later are joined. A topic is read as its publishers offer it: reliable if all do, and with what they keep
+    for late joiners if all do. The log time is the arrival in the middleware, the publish time that of the sender.
+    """
+
+    def __init__(self, path: str | Path, topics: Sequence[str] = (), *, custom: Mapping[str, str] | None = None, **ros: Any) -> None:
+        """`custom` goes into the bag's metadata, `ros` to rclpy's Node. Raises InputError when the bag cannot be made."""
+        super().__init__("recorder", **ros)
+        self._wanted = frozenset(self.resolve_topic_name(topic) for topic in topics)
+        self._readers: dict[str, Subscription] = {}
+        self._refused: set[str] = set()
+        self.counts: dict[str, int] = {}
+        """Messages recorded so far by topic."""
+        self.lost = 0
+        """Messages that the middleware dropped before they could be recorded."""
+        self._writer = BagWriter(path, custom=custom)
+        self.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def missing(self) -> list[str]:
+        """Topics asked for by name that nobody has published yet."""
+        return sorted(self._wanted - set(self._readers))
+
+    def close(self) -> None:
+        """Finish the bag and destroy the node. Raises InputError when the disk failed; what was written stays readable."""
+        try:
+            self._writer.close()
+        finally:
+            self.destroy_node()
+
+    def _discover(self) -> None:
+        for topic, types in self.get_topic_names_and_types():
+            if topic in self._refused or not self._is_wanted(topic):
+                continue
+            offered = [end.qos_profile for end in self.get_publishers_info_by_topic(topic)]
+            if offered:
+                self._join(topic, types, offered)
+
+    def _is_wanted(self, topic: str) -> bool:
+        if self._wanted:
+            return topic in self._wanted
+        # ROS hides topics with a token that starts with an underscore, those of actions for instance.
+        return "/_" not in topic
+
+    def _join(self, topic: str, types: Sequence[str], offered: Sequence[QoSProfile]) -> None:
+        profile = _adapted(offered)
+        known = self._readers.get(topic)
+        if known is not None and not _is_weaker(profile, known.qos_profile):
+            return
+        try:
+            message = _message_class(topic, types)
+            channel = self._writer.add_topic(topic, types[0], [qos_from_profile(each) for each in offered])
+        except InputError as error:
+            self._refused.add(topic)
+            self.get_logger().warning(f"not recorded: {error}")
+            return
+        if known is not None:
+            # A publisher with less to offer came later; what it sends would not arrive.
+            self.destroy_subscription(known)
+        self.counts.setdefault(topic, 0)
+        events = SubscriptionEventCallbacks(message_lost=self._on_lost)
+        record = self._recording(topic, channel)
+        self._readers[topic] = self.create_subscription(message, topic, record, profile, raw=True, event_callbacks=events)
+
+    def _recording(self, topic: str, channel: int) -> Callable[[bytes, Mapping[str, int]], None]:
+        def record(data: bytes, info: Mapping[str, int]) -> None:
+            self._writer.write(channel, data, info["received_timestamp"], info["source_timestamp"])
+            self.counts[topic] += 1
+
+        return record
+
+    def _on_lost(self, status: Any) -> None:
+        self.lost += status.total_count_change
+
+
+def _adapted(offered: Sequence[QoSProfile]) -> QoSProfile:
+    """The strongest profile that every publisher can serve."""
+    profile = reliable(_DEPTH)
+    if any(each.reliability == ReliabilityPolicy.BEST_EFFORT for each in offered):
+        profile.reliability = ReliabilityPolicy.BEST_EFFORT
+    if all(each.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in offered):
+        profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+    return profile
+
+
+def _is_weaker(profile: QoSProfile, than: QoSProfile) -> bool:
+    less_reliable = profile.reliability == ReliabilityPolicy.BEST_EFFORT != than.reliability
+    less_durable = profile.durability == DurabilityPolicy.VOLATILE != than.durability
+    return less_reliable or less_durable
+
+
+def _message_class(topic: str, types: Sequence[str]) -> type:
+    if len(types) > 1:
+        got, remedy = ", ".join(types), "remap one of the publishers"
+        raise InputError(f"topic {topic}", expected="one message type", got=got, remedy=remedy)
+    package, _, name = types[0].partition("/msg/")
+    try:
+        found: type = getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        remedy = f"build {package} here, or source the workspace that holds it"
+        raise InputError(f"topic {topic}", expected="a type that is built here", got=types[0], remedy=remedy) from error
+    return found

@@ -1,0 +1,1 @@
+"""NDI Aurora driver without ROS: bytes in, tracked frames out."""

@@ -1,0 +1,165 @@
+"""One question, one answer: sends a command over a transport and waits for its reply within the command's time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from em_registration.drivers.config import LimitsConfig
+from em_registration.drivers.faults import Cause, DriverFault, Stopped
+from em_registration.drivers.ndi_commands import Command, Patience, ReplyKind, api_revision, encode
+from em_registration.drivers.ndi_measurements import Measurement
+from em_registration.drivers.ndi_replies import Caution, Failure, Okay, Reply, Text
+from em_registration.drivers.ndi_stream import ReplyStream
+from em_registration.drivers.transport import Clock, Transport
+from lodestone_core.time import ns_from_s, s_from_ns
+
+_BITS_PER_BYTE: Final = 10
+# No wait is longer, so that a request to stop is heard.
+_SLICE_S: Final = 0.1
+# What a reply of each kind takes at most, per handle; for the time that a slow line needs.
+_REPLY_BYTES: Final = {ReplyKind.TEXT: (160, 0), ReplyKind.TX: (11, 70), ReplyKind.BX: (11, 42)}
+_ATTEMPTS: Final = 2
+# A device that never stops talking does not hold the driver.
+_DROPS_AT_MOST: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, in steady time; `reply` is None for silence and, with `noise`, for bytes that were no good reply."""
+
+    reply: Reply | None
+    sent_ns: int
+    first_byte_ns: int = 0
+    last_byte_ns: int = 0
+    noise: bool = False
+
+
+class Link:
+    """The line with a device at its other end. `handles` sizes the time limits of TX and BX."""
+
+    def __init__(self, transport: Transport, clock: Clock, limits: LimitsConfig, stopping: Callable[[], bool]) -> None:
+        self.stream = ReplyStream()
+        self.baud = 0
+        self.handles = 1
+        self._transport = transport
+        self._clock = clock
+        self._limits = limits
+        self._stopping = stopping
+        self._kind = ReplyKind.TEXT
+
+    def ask(self, command: Command) -> Answer:
+        """Send the command and wait. Bytes that came unasked are dropped first, so that they do not answer it."""
+        self.drop_input()
+        self._kind = command.reply
+        sent_ns = self.send(command)
+        return self._wait(sent_ns, self.limit_s(command), gap=command.patience is Patience.MEASURE)
+
+    def send(self, command: Command) -> int:
+        """Send the command and wait for nothing; returns when (steady time)."""
+        sent_ns = self._clock.now_ns()
+        self._transport.write(encode(command))
+        return sent_ns
+
+    def require(self, command: Command) -> Reply:
+        """The reply to a command of the set-up, asked twice if need be. Raises DriverFault when none comes."""
+        noise = False
+        for _ in range(_ATTEMPTS):
+            answer = self.ask(command)
+            if answer.reply is not None:
+                return answer.reply
+            noise = noise or answer.noise
+        raise DriverFault(Cause.NOISE if noise else Cause.SILENT, f"no reply to {command.text} within {self.limit_s(command):g} s")
+
+    def okay(self, command: Command) -> str:
+        """Carry the command out; returns the text of a WARNING, else "". Raises DriverFault for an error or another reply."""
+        reply = self.require(command)
+        if isinstance(reply, Caution):
+            return f"{command.text}: {reply.text}"
+        if not isinstance(reply, Okay):
+            raise DriverFault(Cause.REFUSED, f"{command.text} was answered by {_shown(reply)}")
+        return ""
+
+    def text(self, command: Command) -> str:
+        """The text that the command asks for. Raises DriverFault for an error or another reply."""
+        reply = self.require(command)
+        if not isinstance(reply, Text):
+            raise DriverFault(Cause.REFUSED, f"{command.text} was answered by {_shown(reply)}")
+        return reply.text
+
+    def listens(self) -> bool:
+        """Whether anything good comes back; an error reply shows a listening device too."""
+        return any(self.ask(api_revision()).reply is not None for _ in range(_ATTEMPTS))
+
+    def listen(self, seconds: float) -> Answer:
+        """Wait for a reply that no command asked for, as after a break."""
+        self._kind = ReplyKind.TEXT
+        return self._wait(self._clock.now_ns(), seconds, gap=False)
+
+    def set_baud(self, baud: int, handshake: bool = False) -> None:
+        """Change the host's side of the line."""
+        self._transport.set_baud(baud, handshake)
+        self.baud = baud
+        self.drop_input()
+
+    def send_break(self) -> None:
+        """Reset the device by a break."""
+        self._transport.send_break()
+
+    def pause(self, seconds: float) -> None:
+        """Wait while nothing is asked. Raises Stopped."""
+        self._check_stop()
+        self._clock.sleep(seconds)
+        self._check_stop()
+
+    def drop_input(self) -> None:
+        """Forget everything that has come and was not asked for."""
+        for _ in range(_DROPS_AT_MOST):
+            data = self._transport.read(0.0)
+            if not data:
+                break
+            self.stream.feed(data)
+        self.stream.clear()
+
+    def limit_s(self, command: Command) -> float:
+        """Time limit of the command's class, and the time that the bytes need on the line."""
+        limit_s: float = getattr(self._limits, f"{command.patience.value}_s")
+        fixed, per_handle = _REPLY_BYTES[command.reply]
+        bytes_at_most = len(encode(command)) + fixed + per_handle * max(1, self.handles)
+        return limit_s + bytes_at_most * _BITS_PER_BYTE / max(1, self.baud)
+
+    def _wait(self, sent_ns: int, limit_s: float, gap: bool) -> Answer:
+        """The reply; a measurement also ends when the line falls silent within it: it was truncated."""
+        deadline_ns = sent_ns + ns_from_s(limit_s)
+        failures, first_ns, last_ns = self.stream.counters.failures, 0, 0
+        while True:
+            self._check_stop()
+            now_ns = self._clock.now_ns()
+            refused = self.stream.counters.failures > failures
+            if last_ns and (gap or refused):
+                deadline_ns = min(deadline_ns, last_ns + ns_from_s(self._limits.byte_gap_s))
+            data = self._transport.read(min(s_from_ns(max(0, deadline_ns - now_ns)), _SLICE_S))
+            if data:
+                last_ns = self._clock.now_ns()
+                first_ns = first_ns or last_ns
+                self.stream.feed(data)
+                reply = self.stream.take(self._kind)
+                if reply is not None:
+                    return Answer(reply, sent_ns, first_ns, last_ns)
+            elif self._clock.now_ns() >= deadline_ns:
+                self.stream.clear()
+                return Answer(None, sent_ns, first_ns, last_ns, noise=bool(first_ns))
+
+    def _check_stop(self) -> None:
+        if self._stopping():
+            raise Stopped
+
+
+def _shown(reply: Reply) -> str:
+    """A reply for people."""
+    if isinstance(reply, Failure):
+        return str(reply)
+    if isinstance(reply, Measurement):
+        return f"a {reply.kind.name} reply"
+    return repr(getattr(reply, "text", type(reply).__name__.upper()))[:80]

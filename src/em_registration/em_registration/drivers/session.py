@@ -1,0 +1,235 @@
+"""The state machine of the driver: from a port name to frames, and back there by stages when something fails.
+
+    open -> probe (configured rate, then 9600) -> initialise -> baud -> ports -> start -> tracking
+
+Recovery goes up by stages: a poll that fails is repeated (polling.py); then tracking is stopped and started; then the device is
+looked for anew at both rates; then it is reset by a break or RESET; then the port is closed and opened again after a wait that
+doubles. A line that disappears is opened again as soon as it is back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from em_registration.drivers import ndi_commands as ndi
+from em_registration.drivers.config import AuroraConfig
+from em_registration.drivers.connect import change_baud, find_device, firmware, initialise, reset_device
+from em_registration.drivers.faults import Cause, DriverFault, DriverStatus, Stage
+from em_registration.drivers.frames import FrameTracker
+from em_registration.drivers.link import Link
+from em_registration.drivers.ndi_codes import SystemStatus
+from em_registration.drivers.ndi_commands import HandleSet
+from em_registration.drivers.ndi_replies import Text
+from em_registration.drivers.polling import Poller
+from em_registration.drivers.ports import discover
+from em_registration.drivers.tools import Names, Tool
+from em_registration.drivers.transport import Clock, Transport
+from lodestone_core.time import ns_from_s
+from lodestone_core.types import TrackedFrame
+
+Connect = Callable[[str, int], Transport]
+
+_PORT_BITS: Final = SystemStatus.PORT_OCCUPIED | SystemStatus.PORT_UNOCCUPIED
+_WAITING: Final = (HandleSet.STALE, HandleSet.NOT_INITIALISED, HandleSet.NOT_ENABLED)
+# A port bit that stays set with nothing left to do must not keep interrupting the tools that work.
+_LOOK_AGAIN_S, _LOOK_AGAIN_MAX_S = 2.0, 60.0
+_NEXT_STAGE: Final = {
+    Stage.TRACKING: Stage.RESTART,
+    Stage.REPLUG: Stage.RESTART,
+    Stage.RESTART: Stage.PROBE,
+    Stage.PROBE: Stage.RESET,
+}
+# After so many faults without a good reply between them the port is closed and opened, whatever the stage.
+_FAULTS_IN_A_ROW: Final = 5
+
+
+class Session:
+    """One device on one port. `step` does one thing and returns the frames that came of it.
+
+    It never raises for what a device or a cable does; it raises Stopped when `stopping` says so.
+    """
+
+    def __init__(self, config: AuroraConfig, connect: Connect, clock: Clock, stopping: Callable[[], bool]) -> None:
+        self.status = DriverStatus()
+        self.frames = FrameTracker(config.clock, clock)
+        self.poller = Poller(config, clock)
+        self._config = config
+        self._connect = connect
+        self._clock = clock
+        self._stopping = stopping
+        self._transport: Transport | None = None
+        self._names = Names(config)
+        self._tools: dict[int, Tool] = {}
+        self._gone: dict[str, Tool] = {}
+        self._notes: dict[Stage, tuple[str, ...]] = {}
+        self._port_bits = SystemStatus(0)
+        self._look_again_s = _LOOK_AGAIN_S
+        self._look_again_ns = 0
+        self._faults = self._openings = 0
+        self._actions: dict[Stage, Callable[[], tuple[TrackedFrame, ...] | None]] = {
+            Stage.OPEN: self._open,
+            Stage.PROBE: self._probe,
+            Stage.RESET: self._reset,
+            Stage.INITIALISE: self._initialise,
+            Stage.BAUD: self._change_baud,
+            Stage.PORTS: self._find_tools,
+            Stage.START: self._start,
+            Stage.TRACKING: self._poll,
+            Stage.REPLUG: self._replug,
+            Stage.RESTART: self._restart,
+        }
+
+    def step(self) -> tuple[TrackedFrame, ...]:
+        """Do what the stage asks for: one poll while tracking, else one part of a start or of a recovery."""
+        try:
+            return self._actions[self.status.stage]() or ()
+        except DriverFault as fault:
+            self._recover(fault)
+            return ()
+
+    def close(self) -> None:
+        """Stop tracking if the device still listens, and give the port back."""
+        if self._transport is not None:
+            with contextlib.suppress(DriverFault):
+                Link(self._transport, self._clock, self._config.limits, lambda: False).ask(ndi.stop_tracking())
+            self._transport.close()
+            self._transport = None
+
+    def _open(self) -> None:
+        self._transport = self._connect(self._config.port, self._config.baud)
+        self._link = Link(self._transport, self._clock, self._config.limits, self._stopping)
+        self._enter(Stage.PROBE)
+
+    def _probe(self) -> None:
+        find_device(self._link, self._config)
+        self._enter(Stage.INITIALISE)
+
+    def _reset(self) -> None:
+        reset_device(self._link, self._config)
+        self._enter(Stage.INITIALISE)
+
+    def _initialise(self) -> None:
+        initialise(self._link, self._config, self._clock)
+        self._enter(Stage.BAUD)
+
+    def _change_baud(self) -> None:
+        note = change_baud(self._link, self._config)
+        self._notes[Stage.BAUD] = (note,) if note else ()
+        self.status = replace(self.status, baud=self._link.baud, firmware=firmware(self._link))
+        self._enter(Stage.PORTS)
+
+    def _find_tools(self) -> None:
+        self._discover()
+        self._enter(Stage.START)
+
+    def _start(self) -> None:
+        started_ns = self._clock.now_ns()
+        self._link.okay(ndi.start_tracking(reset_frames=True))
+        self.frames.begin(started_ns)
+        self.poller.begin()
+        self._enter(Stage.TRACKING)
+
+    def _poll(self) -> tuple[TrackedFrame, ...]:
+        good = self.poller.poll(self._link)
+        if good is None:
+            return ()
+        reply, answer = good
+        self._on_good_reply()
+        frames = self.frames.update(reply, answer, self._tools, self._gone.values())
+        if self._ports_changed(SystemStatus(reply.system_status)):
+            self._enter(Stage.REPLUG)
+        return frames
+
+    def _replug(self) -> None:
+        """Look at the ports; the tools that work are interrupted only when a handle waits for something."""
+        before = dict(self._tools)
+        if self._handle_waits():
+            self._link.okay(ndi.stop_tracking())
+            self._discover()
+            self._resume()
+        idle = self._tools == before
+        self._look_again_s = min(2.0 * self._look_again_s, _LOOK_AGAIN_MAX_S) if idle else _LOOK_AGAIN_S
+        self._look_again_ns = self._clock.now_ns() + ns_from_s(self._look_again_s)
+        self._enter(Stage.TRACKING)
+
+    def _restart(self) -> None:
+        if self._link.ask(ndi.stop_tracking()).reply is None:
+            raise DriverFault(Cause.SILENT, "no reply to TSTOP")
+        self._resume()
+        self._enter(Stage.TRACKING)
+
+    def _resume(self) -> None:
+        """Start tracking without resetting the frame counter, so that what was missed is counted."""
+        started_ns = self._clock.now_ns()
+        self._link.okay(ndi.start_tracking(reset_frames=False))
+        self.frames.resume(started_ns)
+        self.poller.resume()
+
+    def _discover(self) -> None:
+        found = discover(self._link, self._config, self._names)
+        known = {**self._gone, **{tool.name: tool for tool in self._tools.values()}}
+        self._tools = {tool.handle: tool for tool in found.tools}
+        here = {tool.name for tool in found.tools}
+        self._gone = {name: tool for name, tool in known.items() if name not in here}
+        self._link.handles = len(self._tools)
+        self._notes[Stage.PORTS] = found.notes or (() if found.tools else ("no tool is plugged in",))
+
+    def _ports_changed(self, bits: SystemStatus) -> bool:
+        """Whether a tool was plugged in or out: a port bit has come up, or stays up for longer."""
+        bits &= _PORT_BITS
+        risen, self._port_bits = bits & ~self._port_bits, bits
+        return bool(risen) or (bool(bits) and self._clock.now_ns() >= self._look_again_ns)
+
+    def _handle_waits(self) -> bool:
+        """Whether a handle waits to be freed, initialised or enabled; a device that does not say while it tracks may have one."""
+        replies = [self._link.ask(ndi.list_handles(which)).reply for which in _WAITING]
+        return not all(isinstance(reply, Text) and reply.text == "00" for reply in replies)
+
+    def _on_good_reply(self) -> None:
+        if self._faults or self._openings:
+            self._faults = self._openings = 0
+            self._look_again_s = _LOOK_AGAIN_S
+        if self.status.problem or self.status.reply != self.poller.kind.value:
+            self.status = replace(self.status, problem="", remedy="", notes=self._all_notes(), reply=self.poller.kind.value)
+
+    def _enter(self, stage: Stage) -> None:
+        names = tuple(tool.label for tool in self._tools.values())
+        status = replace(self.status, stage=stage, tools=names, notes=self._all_notes())
+        if status != self.status:
+            self.status = status
+
+    def _all_notes(self) -> tuple[str, ...]:
+        notes = [note for stage_notes in self._notes.values() for note in stage_notes]
+        if self.poller.fell_back:
+            notes.append("BX replies came damaged, so TX is in use: check the cable, or choose a lower `baud`")
+        return tuple(notes)
+
+    def _recover(self, fault: DriverFault) -> None:
+        """Go to the next stage of recovery."""
+        failed = self.status.stage
+        self._faults += 1
+        self._port_bits = SystemStatus(0)
+        following = _NEXT_STAGE.get(failed)
+        if fault.cause is Cause.LOST or following is None or self._faults > _FAULTS_IN_A_ROW:
+            following = Stage.OPEN
+        problem = f"cannot {failed.value}: {fault}"
+        if problem != self.status.problem:
+            self.status = replace(self.status, problem=problem, remedy=fault.remedy)
+        if following is Stage.OPEN:
+            self._close_and_wait(fault)
+        self._enter(following)
+
+    def _close_and_wait(self, fault: DriverFault) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        if fault.cause in (Cause.LOST, Cause.PORT_MISSING):
+            self._clock.sleep(self._config.recovery.reopen_s)
+            return
+        self._faults = 0
+        recovery = self._config.recovery
+        self._clock.sleep(min(recovery.backoff_s * 2.0 ** min(self._openings, 16), recovery.backoff_max_s))
+        self._openings += 1
