@@ -1,6 +1,6 @@
 """Everything that `make test` runs, stage by stage, with the time of each; ends with the line that CI reads.
 
-    .venv/bin/python embedded/run_tests.py [--only STAGE]
+.venv/bin/python embedded/run_tests.py [--only STAGE]
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from environment.layout import Layout
+
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON = ROOT / ".venv" / "bin" / "python"
+LAYOUT = Layout(ROOT, ros_distro=os.environ.get("ROS_DISTRO"))
+PYTHON = LAYOUT.python
 PACKAGES = ("core", "em_registration", "guidance", "bench", "cli")
 
 
@@ -56,8 +59,9 @@ def types() -> Outcome:
 
 def pure() -> Outcome:
     """Tests of pure code with every ROS package made unimportable."""
+    path = ":".join(filter(None, [str(ROOT / "embedded"), os.environ.get("PYTHONPATH", "")]))
     arguments = ["-p", "ros_blocker", "--ignore-glob=*/test/ros/*", "-m", "not ros and not setup", *test_folders()]
-    return pytest(arguments, PYTHONPATH=str(ROOT / "embedded"))
+    return pytest(arguments, PYTHONPATH=path)
 
 
 def ros() -> Outcome:
@@ -65,7 +69,7 @@ def ros() -> Outcome:
     domain = str(100 + os.getpid() % 100)
     return pytest(
         ["-m", "ros", *test_folders()],
-        AMENT_PREFIX_PATH=os.environ.get("AMENT_PREFIX_PATH", str(ROOT / ".venv")),
+        **LAYOUT.run_environment(),
         ROS_PYTHON_CHECK_FIELDS="1",
         ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
         ROS_DOMAIN_ID=domain,
@@ -94,9 +98,8 @@ def tracked(*suffixes: str) -> list[Path]:
 def pytest(arguments: list[str], **environment: str) -> Outcome:
     """Run pytest, show its output as it comes, count what its last line says."""
     command = [str(PYTHON), "-m", "pytest", "-q", "--durations=5", *arguments]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **THREADS, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    environment = {**os.environ, **ENVIRONMENT, **environment}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     last = ""
     for line in process.stdout or ():
         sys.stdout.write(line)
@@ -107,8 +110,13 @@ def pytest(arguments: list[str], **environment: str) -> Outcome:
     return Outcome(counts.get("passed", 0), failed or int(code not in (0,)), counts.get("skipped", 0))
 
 
-# One thread a process, as on a rig: tests run side by side with nodes.
-THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# One thread a process, as on a rig: tests run side by side with nodes. The pytest plugins of an installed ROS stay out.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+def counted(outcome: Outcome) -> str:
+    """The counts in words; of all stages together it is the line that CI reads."""
+    return f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped"
 
 
 def main() -> int:
@@ -122,10 +130,10 @@ def main() -> int:
         print(f"== {name}", flush=True)
         started = time.monotonic()
         outcome = stage()
-        lines.append(f"{name:8s} {time.monotonic() - started:6.1f} s  {outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped")
+        lines.append(f"{name:8s} {time.monotonic() - started:6.1f} s  {counted(outcome)}")
         total = Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped)
     print("\n".join(["", *lines]))
-    print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    print(counted(total))
     return int(total.failed > 0 or total.passed == 0)
 
 

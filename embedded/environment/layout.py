@@ -20,6 +20,7 @@ class Layout:
     root: Path
     ros_distro: str | None
     with_ros: bool = True
+    with_imaging: bool = True
 
     @property
     def venv(self) -> Path:
@@ -50,11 +51,18 @@ class Layout:
     @property
     def requirements(self) -> list[Path]:
         names = ["requirements.txt", "requirements-dev.txt"]
+        if self.with_imaging:
+            names.append("requirements-imaging.txt")
         if self.with_ros:
             names.append("requirements-build.txt")
         if self.embedded_ros:
             names.append("requirements-ros.txt")
         return [self.root / "embedded" / name for name in names]
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What makes an environment another one, beside the files that go into it."""
+        return (sys.version, str(self.venv), str(self.ros_distro), str(self.with_ros), str(self.with_imaging))
 
     def stamp(self, name: str) -> Path:
         return self.venv / f".lodestone-{name}"
@@ -62,6 +70,22 @@ class Layout:
     def pip_environment(self) -> dict[str, str]:
         """For pip and everything else that must see one environment only."""
         return {key: value for key, value in os.environ.items() if key not in ROS_PYTHON_VARIABLES}
+
+    @property
+    def search_paths(self) -> dict[str, Path]:
+        """What a process that uses the built packages must find; on a rig it goes before what setup.bash has set."""
+        if not self.with_ros:
+            return {}
+        if self.ros_sourced:
+            return {"AMENT_PREFIX_PATH": self.prefix, "LD_LIBRARY_PATH": self.prefix / "lib"}
+        return {"AMENT_PREFIX_PATH": self.venv}
+
+    def run_environment(self) -> dict[str, str]:
+        """The variables of `search_paths` with their values."""
+        ours = {name: str(folder) for name, folder in self.search_paths.items()}
+        if self.ros_sourced:
+            return {name: ":".join(filter(None, [folder, os.environ.get(name, "")])) for name, folder in ours.items()}
+        return ours
 
     def build_environment(self) -> dict[str, str]:
         """For colcon, cmake and the generators."""

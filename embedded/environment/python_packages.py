@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 
 from .layout import Layout, fingerprint, run
 
@@ -19,39 +20,41 @@ BUILD_INCLUDES = {
 
 def install(layout: Layout) -> str:
     """Install what is pinned; nothing is done when the pins are unchanged."""
-    wanted = fingerprint(
-        layout.requirements, sys.version, str(layout.venv), str(layout.ros_sourced), str(layout.with_ros)
-    )
+    wanted = fingerprint(layout.requirements, *layout.kind)
     stamp = layout.stamp("packages")
     if stamp.is_file() and stamp.read_text() == wanted:
         return "up to date"
-    shutil.rmtree(layout.venv, ignore_errors=True)
+    # What was built against another environment goes with it: cmake's caches hold its paths.
+    for folder in (layout.venv, layout.root / "build"):
+        shutil.rmtree(folder, ignore_errors=True)
     environment = layout.pip_environment()
     flags = ["--system-site-packages"] if layout.ros_sourced else []
-    subprocess.run([sys.executable, "-m", "venv", *flags, str(layout.venv)], env=environment, check=True)
+    # The Python below an activated .venv: that one has just been removed.
+    interpreter = getattr(sys, "_base_executable", sys.executable)
+    subprocess.run([interpreter, "-m", "venv", *flags, str(layout.venv)], env=environment, check=True)
     arguments = [item for path in layout.requirements for item in ("-r", str(path))]
     pip = [str(layout.python), "-m", "pip", "--disable-pip-version-check"]
     run([*pip, "install", *arguments], environment, layout.root / "build" / "pip.log", layout.root)
     if not layout.ros_sourced:  # a rig's own system packages are not ours to judge
         run([*pip, "check"], environment, layout.root / "build" / "pip-check.log", layout.root)
-    patched = patch_exports(layout) if layout.embedded_ros else 0
+    patched = patch_exports(layout.venv / "share", numpy_include(layout)) if layout.embedded_ros else 0
     stamp.write_text(wanted)
     return f"installed, {patched} cmake exports patched" if patched else "installed"
 
 
-def patch_exports(layout: Layout) -> int:
-    """Point the wheels' cmake exports at this machine's headers; the only patch there is."""
-    numpy_include = subprocess.run(
-        [str(layout.python), "-c", "import numpy; print(numpy.get_include())"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    here = {"python": sysconfig.get_path("include"), "numpy": numpy_include}
-    exports = list((layout.venv / "share").glob("*/cmake/export_*__rosidl_generator_pyExport.cmake"))
+def numpy_include(layout: Layout) -> str:
+    """Folder of numpy's headers in the virtual environment."""
+    command = [str(layout.python), "-c", "import numpy; print(numpy.get_include())"]
+    return subprocess.run(command, env=layout.pip_environment(), capture_output=True, text=True, check=True).stdout.strip()
+
+
+def patch_exports(share: Path, numpy_headers: str) -> int:
+    """Point the wheels' cmake exports at this machine's headers, the only patch there is; the number of files looked at."""
+    here = {"python": sysconfig.get_path("include"), "numpy": numpy_headers}
+    exports = list(share.glob("*/cmake/export_*__rosidl_generator_pyExport.cmake"))
     for path in exports:
         text = path.read_text()
         for key, pattern in BUILD_INCLUDES.items():
-            text = pattern.sub(lambda _, key=key: here[key], text)
+            text = pattern.sub(lambda _, key=key: here[key], text)  # type: ignore[misc]
         path.write_text(text)
     return len(exports)

@@ -75,6 +75,20 @@ def test_statistics_count_what_a_lossless_driver_has_seen(four_tools: AuroraEmul
     assert statistics["faults"]["drop"] == 8
 
 
+def test_first_polls_before_anything_was_measured_are_counted_apart(four_tools: AuroraEmulator, tmp_path: Path, connect: Connect) -> None:
+    host = connect(tmp_path / "line")
+    host.set_up()
+    numbers: set[tuple[int, int]] = set()
+    for start in range(3):
+        host.ask("TSTART:80")
+        for _ in range(20):
+            numbers.add((start, int(host.ask("TX:0801").split("\n")[0][-8:], 16)))
+        host.ask("TSTOP:")
+    statistics = send_request(tmp_path / "control", do="statistics")
+    assert statistics["frames_reported"] + statistics["frames_empty"] == len(numbers)
+    assert statistics["frames_empty"] == sum(number == 0 for _, number in numbers) > 0
+
+
 def test_after_comm_only_the_new_rate_is_understood(four_tools: AuroraEmulator, tmp_path: Path, connect: Connect) -> None:
     host = connect(tmp_path / "line")
     assert host.ask("COMM:50000") == "OKAY"
@@ -180,6 +194,8 @@ def test_a_script_brings_its_own_faults(tmp_path: Path, serve: Serve, connect: C
 def test_a_fault_that_nobody_understands_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean for_s"):
         scripted_emulator(script_of({"faults": [{"at_s": 1, "do": "stall", "for": 1}]}), Paths(tmp_path / "line"))
+    with pytest.raises(InputError, match="one of sensor_0, sensor_1"):
+        scripted_emulator(script_of({"faults": [{"at_s": 1, "do": "tool_out", "tool": "probe"}]}), Paths(tmp_path / "line"))
 
 
 def test_the_control_socket_survives_nonsense(four_tools: AuroraEmulator, tmp_path: Path) -> None:

@@ -161,13 +161,15 @@ def test_a_tool_without_srom_is_refused_until_one_is_written_without_holes() -> 
 def test_frames_count_from_one_after_tstart_80_and_go_on_without_it() -> None:
     device = make(config=DeviceConfig(first_frame=5000))
     track(device, 10.0, start="TSTART:")
-    assert frame_of(device, 10.01) == ("MISSING", 0), "nothing was measured yet"
+    assert frame_of(device, 10.01) == ("MISSING", 5000), "nothing was measured yet"
     assert frame_of(device, 10.03)[1] == 5001
     ask(device, "TSTOP:", 11.0)
     ask(device, "TSTART:", 12.0)
+    assert frame_of(device, 12.01) == ("MISSING", 5080), "what was measured while it did not track is not reported"
     assert frame_of(device, 12.03)[1] == 5000 + 81, "the counter went on while the device did not report"
     ask(device, "TSTOP:", 13.0)
     ask(device, "TSTART:80", 14.0)
+    assert frame_of(device, 14.01) == ("MISSING", 0)
     assert frame_of(device, 14.03)[1] == 1
     assert frame_of(device, 15.0)[1] == 40
 

@@ -2,7 +2,7 @@
 
 Assumed where public drivers do not say: INIT, COMM and all port commands are refused with ERROR0C while tracking; before INIT
 port commands are refused with ERROR10; a reset puts the line back to 9600 before its reply; nothing measured before the latest
-TSTART is reported (a handle is MISSING with frame 0 until then).
+TSTART is reported (a handle is MISSING with the number that it had until then, 0 after TSTART:80).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import Enum
 from lodestone_bench.emulators.aurora_command import Command, decimal_field, hex_field, name_of, parse_command
 from lodestone_bench.emulators.aurora_config import DeviceConfig
 from lodestone_bench.emulators.aurora_identity import getinfo_text, phinf_text, version_text
-from lodestone_bench.emulators.aurora_measure import Measuring
+from lodestone_bench.emulators.aurora_measure import Carried, Measuring
 from lodestone_bench.emulators.aurora_ports import Handle, PortTable, Refusal
 from lodestone_bench.emulators.aurora_reply import HandleReport, bx_reply, tx_reply
 from lodestone_bench.emulators.crc16 import with_crc
@@ -41,7 +41,7 @@ class Reply:
     """What the device sends for one command.
 
     `baud` is the rate it is sent at, `baud_after` the rate from its last byte on (None: no change), `wait_s` the time that
-    it takes first. `samples` are the (tool, sample number) pairs that it reports.
+    it takes first. `carried` are the frame numbers in it.
     """
 
     command: str
@@ -49,7 +49,7 @@ class Reply:
     baud: int
     baud_after: int | None = None
     wait_s: float = 0.0
-    samples: tuple[tuple[str, int], ...] = ()
+    carried: tuple[Carried, ...] = ()
 
 
 class AuroraDevice:
@@ -63,7 +63,7 @@ class AuroraDevice:
         self.baud = RESET_BAUD
         self.errors: Counter[str] = Counter()
         self._boot_until_s = 0.0
-        self._samples: tuple[tuple[str, int], ...] = ()
+        self._carried: tuple[Carried, ...] = ()
         self._next_baud: int | None = None
         self._wait_s = 0.0
         self._commands: dict[str, Callable[[str, float], bytes]] = {
@@ -88,10 +88,14 @@ class AuroraDevice:
             "BX": self._bx,
         }
 
+    def name_of(self, line: bytes) -> str:
+        """The name of the command in a line, `?` for one that the device does not know."""
+        name = name_of(line)
+        return name if name in self._commands else "?"
+
     def execute(self, line: bytes, now_s: float, refusal: int | None = None) -> Reply:
         """The reply to a line (without its carriage return) at that host time; `refusal` forces ERRORnn in its place."""
-        self._samples, self._next_baud, self._wait_s = (), None, 0.0
-        name = name_of(line)
+        self._carried, self._next_baud, self._wait_s = (), None, 0.0
         try:
             if refusal is not None:
                 raise Refusal(refusal)
@@ -99,7 +103,7 @@ class AuroraDevice:
         except Refusal as refused:
             self.errors[f"{refused.code:02X}"] += 1
             payload = with_crc(b"ERROR%02X" % refused.code)
-        return Reply(name, payload, self.baud, self._next_baud, self._wait_s, self._samples)
+        return Reply(self.name_of(line), payload, self.baud, self._next_baud, self._wait_s, self._carried)
 
     def reset(self, now_s: float) -> Reply:
         """What a serial break does: everything forgotten, 9600 baud, then RESET with its CRC."""
@@ -245,7 +249,7 @@ class AuroraDevice:
         options = hex_field(args or "0001", 4)
         if not options & _TRANSFORMS or options & ~(_TRANSFORMS | _OUT_OF_VOLUME_TOO):
             raise Refusal(0x23)
-        reports, self._samples = self.measuring.reports(self.ports, now_s, out_of_volume_too=bool(options & _OUT_OF_VOLUME_TOO))
+        reports, self._carried = self.measuring.reports(self.ports, now_s, out_of_volume_too=bool(options & _OUT_OF_VOLUME_TOO))
         return reports
 
     def _handle(self, text: str) -> Handle:

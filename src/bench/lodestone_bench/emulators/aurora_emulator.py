@@ -15,10 +15,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from lodestone_bench.emulators.aurora_command import name_of
 from lodestone_bench.emulators.aurora_device import AuroraDevice, Reply
-from lodestone_bench.emulators.aurora_measure import SamplesSeen
-from lodestone_bench.emulators.aurora_requests import parse_request, perform
+from lodestone_bench.emulators.aurora_measure import FramesSeen
+from lodestone_bench.emulators.aurora_requests import ErrorReply, WarningReply, check_tool, parse_request, perform
 from lodestone_bench.emulators.control import ControlServer
 from lodestone_bench.emulators.crc16 import with_crc
 from lodestone_bench.emulators.garble import BITS_PER_BYTE
@@ -56,14 +55,14 @@ class AuroraEmulator:
         self.clock = clock
         self.line: SerialLine[Outgoing] = SerialLine(link)
         self.faults = ReplyFaults(seed)
-        self.seen = SamplesSeen()
+        self.seen = FramesSeen()
         self.commands: Counter[str] = Counter()
         self.replies: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
         self.replug_at_s: float | None = None
         self._schedule = schedule or Schedule()
         for request in self._schedule.requests():
-            parse_request(request)  # a fault that nobody understands is told at the start, not when it is due
+            check_tool(device, parse_request(request))  # told at the start, not when it is due
         self._control_path = control
         self._control: ControlServer | None = None
         self._partial = bytearray()
@@ -199,15 +198,16 @@ class AuroraEmulator:
 
     def _execute(self, line: bytes, at_s: float) -> None:
         """Answer a line. The time may lie a little ahead: the device looks at its sensors when the command is complete."""
-        name = name_of(line)
+        name = self.device.name_of(line)
         self.commands[name] += 1
         if self.faults.hit("garble_command", name, at_s):
             line = line[:-1] + bytes([line[-1] ^ 1]) if line else line
         at_s += self.device.config.turnaround_ms * 1e-3
         error = self.faults.hit("error", name, at_s)
-        reply = self.device.execute(line, at_s, getattr(error, "code", None))
-        if reply.payload == with_crc(b"OKAY") and (warning := self.faults.hit("warning", name, at_s)):
-            reply = replace(reply, payload=with_crc(str(getattr(warning, "text", "")).encode()))
+        reply = self.device.execute(line, at_s, error.code if isinstance(error, ErrorReply) else None)
+        if reply.payload == with_crc(b"OKAY"):
+            warning = self.faults.hit("warning", name, at_s)
+            reply = replace(reply, payload=with_crc(warning.text.encode())) if isinstance(warning, WarningReply) else reply
         self._send(reply, at_s)
 
     def _send(self, reply: Reply, at_s: float) -> None:
@@ -232,6 +232,6 @@ class AuroraEmulator:
             return
         self.device.sent(reply)
         if transmission.intact and transmission.token.unchanged:
-            self.seen.add(reply.samples)
+            self.seen.add(reply.carried)
         else:
             self.events["reply damaged"] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from lodestone_bench.emulators.aurora_ports import OUT_OF_VOLUME, PARTIALLY_OUT_OF_VOLUME, Condition, Handle, PortTable
 from lodestone_bench.emulators.aurora_reply import MAX_TRANSLATION_MM, HandleReport, HandleState
@@ -11,6 +12,18 @@ from lodestone_bench.sources.source import Sample, Source, Volume
 
 _VOLUME_BITS = {Volume.INSIDE: 0, Volume.PARTIAL: PARTIALLY_OUT_OF_VOLUME, Volume.OUTSIDE: OUT_OF_VOLUME}
 _FRAME_MASK = 0xFFFFFFFF
+
+
+class Carried(NamedTuple):
+    """What one reply carries of one tool. `epoch` tells equal numbers apart when the counter was reset between them.
+
+    `fresh` is False while nothing was measured since TSTART: the reply then says MISSING with the number that stood before.
+    """
+
+    tool: str
+    epoch: int
+    frame: int
+    fresh: bool
 
 
 class Measuring:
@@ -23,6 +36,7 @@ class Measuring:
         self._base = -first_frame  # frame number = sample number - base
         self._since: int | None = None  # newest sample at the TSTART in force; None while not tracking
         self._spans: list[tuple[int, int]] = []
+        self._epoch = 0
 
     def start(self, now_s: float, *, reset_frames: bool) -> None:
         """TSTART: from here on new samples are reported."""
@@ -32,7 +46,7 @@ class Measuring:
         else:
             self._since = self.number(now_s)
         if reset_frames:
-            self._base = self._since
+            self._set_base(self._since)
 
     def stop(self, now_s: float) -> None:
         """TSTOP; nothing happens when not tracking."""
@@ -43,11 +57,11 @@ class Measuring:
     def restart(self, now_s: float) -> None:
         """Power-on or reset: the frame counter begins where a new device's does."""
         self.stop(now_s)
-        self._base = self.number(now_s) - self._first_frame
+        self._set_base(self.number(now_s) - self._first_frame)
 
     def set_frame(self, now_s: float, value: int) -> None:
         """Let the newest sample have this frame number."""
-        self._base = self.number(now_s) - value
+        self._set_base(self.number(now_s) - value)
 
     def elapsed_s(self, now_s: float) -> float:
         """Time of the source; negative before the first TSTART."""
@@ -69,53 +83,60 @@ class Measuring:
         """Samples of one tool that came while tracking."""
         return sum(self.source.count(tool, after, until) for after, until in self._tracked(now_s))
 
-    def reports(self, ports: PortTable, now_s: float, *, out_of_volume_too: bool) -> tuple[list[HandleReport], tuple[tuple[str, int], ...]]:
-        """What a reply says of every handle, and which (tool, sample number) pairs it carries."""
+    def reports(self, ports: PortTable, now_s: float, *, out_of_volume_too: bool) -> tuple[list[HandleReport], tuple[Carried, ...]]:
+        """What a reply says of every handle, and what it carries."""
         number, since = self.number(now_s), self._since or 0
         reports: list[HandleReport] = []
-        carried: list[tuple[str, int]] = []
+        carried: list[Carried] = []
         for handle in ports.handles.values():
-            sample = self.source.newest(handle.tool.name, number) if handle.enabled else None
-            if sample is None or sample.number <= since:
-                reports.append(_without_sample(handle))
+            if not handle.enabled:
+                state = HandleState.DISABLED if handle.occupied else HandleState.UNOCCUPIED
+                reports.append(HandleReport(handle.number, state))
                 continue
-            frame = (sample.number - self._base) & _FRAME_MASK
-            condition = ports.conditions[handle.tool.name]
-            reports.append(_with_sample(handle, sample, frame, condition, now_s, out_of_volume_too))
-            carried.append((handle.tool.name, sample.number))
+            sample = self.source.newest(handle.tool.name, number)
+            own = sample.number if sample is not None else 0
+            frame, fresh = max(own - self._base, 0) & _FRAME_MASK, own > since
+            if sample is None or not fresh:
+                reports.append(HandleReport(handle.number, HandleState.MISSING, handle.status, frame))
+            else:
+                condition = ports.conditions[handle.tool.name]
+                reports.append(_with_sample(handle, sample, frame, condition, now_s, out_of_volume_too))
+            carried.append(Carried(handle.tool.name, self._epoch, frame, fresh))
         return reports, tuple(carried)
+
+    def _set_base(self, base: int) -> None:
+        self._base = base
+        self._epoch += 1
 
     def _tracked(self, now_s: float) -> list[tuple[int, int]]:
         return self._spans if self._since is None else [*self._spans, (self._since, self.number(now_s))]
 
 
-class SamplesSeen:
-    """Counts what a driver that misses nothing has seen: samples in replies that went out whole and undamaged."""
+class FramesSeen:
+    """Counts the frame numbers that a driver which misses nothing was told: those in replies that went out whole and undamaged.
+
+    `frames` counts numbers with a measurement, `empty` those that only ever stood for "nothing measured yet".
+    """
 
     def __init__(self) -> None:
         self.frames = 0
+        self.empty = 0
         self.of_tool: Counter[str] = Counter()
-        self._last: dict[str, int] = {}
-        # Tools may carry the same sample number in one reply or in two (a tool that was plugged in later).
-        self._recent: deque[int] = deque(maxlen=256)
+        self._last: dict[str, tuple[int, int]] = {}
+        # Tools may carry the same number in one reply or in two (a tool that was plugged in later).
+        self._recent: deque[tuple[int, int]] = deque(maxlen=256)
 
-    def add(self, pairs: Iterable[tuple[str, int]]) -> None:
-        """Count the (tool, sample number) pairs of one reply."""
-        for tool, number in pairs:
-            if self._last.get(tool) == number:
+    def add(self, carried: Iterable[Carried]) -> None:
+        """Count what one reply carries."""
+        for tool, epoch, frame, fresh in carried:
+            if self._last.get(tool) == (epoch, frame):
                 continue
-            self._last[tool] = number
-            self.of_tool[tool] += 1
-            if number not in self._recent:
-                self._recent.append(number)
-                self.frames += 1
-
-
-def _without_sample(handle: Handle) -> HandleReport:
-    if not handle.occupied:
-        return HandleReport(handle.number, HandleState.UNOCCUPIED)
-    state = HandleState.MISSING if handle.enabled else HandleState.DISABLED
-    return HandleReport(handle.number, state, handle.status)
+            self._last[tool] = (epoch, frame)
+            self.of_tool[tool] += fresh
+            if (epoch, frame) not in self._recent:
+                self._recent.append((epoch, frame))
+                self.frames += fresh
+                self.empty += not fresh
 
 
 def _with_sample(handle: Handle, sample: Sample, frame: int, condition: Condition, now_s: float, out_of_volume_too: bool) -> HandleReport:

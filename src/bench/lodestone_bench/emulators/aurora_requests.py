@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lodestone_bench.emulators.aurora_device import AuroraDevice
 from lodestone_bench.emulators.aurora_ports import Condition
 from lodestone_bench.emulators.aurora_statistics import state, statistics
 from lodestone_bench.faults import REPLY_FAULTS, ReplyFault
@@ -123,6 +124,13 @@ def parse_request(request: Mapping[str, Any]) -> Request:
     return Request(str(name), load_config(kind[0], fields, f"request {name}"))
 
 
+def check_tool(device: AuroraDevice, request: Request) -> None:
+    """Raises InputError when the request is about a tool that the device does not have."""
+    name = getattr(request.fields, "tool", "")
+    if name:
+        _condition(device, name)
+
+
 def perform(emulator: AuroraEmulator, request: Request) -> dict[str, Any]:
     """Carry a request out; what is to be told about it."""
     kind = _KINDS[request.name]
@@ -153,39 +161,39 @@ def _slow_line(emulator: AuroraEmulator, fields: SlowLine) -> None:
     emulator.line.slow_bits_per_s = fields.bits_per_s
 
 
-def _condition(emulator: AuroraEmulator, tool: str) -> Condition:
-    conditions = emulator.device.ports.conditions
+def _condition(device: AuroraDevice, tool: str) -> Condition:
+    conditions = device.ports.conditions
     if tool not in conditions:
         raise InputError("request: tool", expected="one of " + ", ".join(conditions), got=tool, remedy="name one of them")
     return conditions[tool]
 
 
 def _tool_out(emulator: AuroraEmulator, fields: OfTool) -> None:
-    _condition(emulator, fields.tool)
+    _condition(emulator.device, fields.tool)
     emulator.device.ports.pull_out(fields.tool)
 
 
 def _tool_in(emulator: AuroraEmulator, fields: OfTool) -> None:
-    _condition(emulator, fields.tool)
+    _condition(emulator.device, fields.tool)
     emulator.device.ports.put_in(fields.tool)
 
 
 def _missing(emulator: AuroraEmulator, fields: OfToolFor) -> None:
-    _condition(emulator, fields.tool).missing_until_s = emulator.clock() + fields.for_s
+    _condition(emulator.device, fields.tool).missing_until_s = emulator.clock() + fields.for_s
 
 
 def _out_of_volume(emulator: AuroraEmulator, fields: OfToolFor) -> None:
-    _condition(emulator, fields.tool).outside_until_s = emulator.clock() + fields.for_s
+    _condition(emulator.device, fields.tool).outside_until_s = emulator.clock() + fields.for_s
 
 
 def _port_status(emulator: AuroraEmulator, fields: PortBits) -> None:
-    condition = _condition(emulator, fields.tool)
+    condition = _condition(emulator.device, fields.tool)
     condition.bits, condition.bits_until_s = fields.bits, emulator.clock() + fields.for_s
 
 
 def _zero_serial(emulator: AuroraEmulator, fields: ZeroSerial) -> None:
     for tool in [fields.tool] if fields.tool else list(emulator.device.ports.conditions):
-        _condition(emulator, tool).zero_serial = True
+        _condition(emulator.device, tool).zero_serial = True
 
 
 def _set_frame(emulator: AuroraEmulator, fields: SetFrame) -> None:

@@ -13,7 +13,8 @@ def statistics(emulator: AuroraEmulator) -> dict[str, Any]:
     """Everything counted so far.
 
     `frames_produced`: samples that came while the device was tracking. `frames_reported`: those of them that stood in at least
-    one reply which went out whole and undamaged to a host at the right rate; a driver without losses has exactly these.
+    one reply which went out whole and undamaged to a host at the right rate; a driver without losses has exactly these, and
+    `frames_empty` further ones in which nothing was measured yet (the first poll after a TSTART may come before the first frame).
     """
     device, now_s = emulator.device, emulator.clock()
     measuring = device.measuring
@@ -31,6 +32,7 @@ def statistics(emulator: AuroraEmulator) -> dict[str, Any]:
         "tracking_s": round(max(0.0, measuring.elapsed_s(now_s)), 3),
         "frames_produced": measuring.produced(now_s),
         "frames_reported": emulator.seen.frames,
+        "frames_empty": emulator.seen.empty,
         "finished": measuring.finished(now_s),
         "tools": tools,
         "commands": dict(emulator.commands),

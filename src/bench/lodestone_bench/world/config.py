@@ -133,7 +133,7 @@ def default_script(tools: int, rate_hz: float = 40.0, seed: int = 0) -> Script:
         f"sensor_{i}": ToolConfig(mount_mm=(0.0, 0.0, 20.0 * i), mount_deg=(0.0, 15.0 * i, 0.0), noise_mm=0.15, noise_deg=0.05)
         for i in range(tools)
     }
-    return Script(WorldConfig(rate_hz=rate_hz, seed=seed), {"wand": wand}, sensors)
+    return Script(load_config(WorldConfig, {"rate_hz": rate_hz, "seed": seed}, "default world"), {"wand": wand}, sensors)
 
 
 def _named(tree: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:

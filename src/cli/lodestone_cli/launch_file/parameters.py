@@ -111,6 +111,9 @@ def _type_name(param: Entity) -> str | None:
 def _value(attribute: Attribute, type_name: str | None, scope: Scope) -> Any:
     """The parameter's value. Plain text stays text; what holds a substitution is read as YAML, or as `type` says."""
     given = attribute.value
+    if isinstance(given, str) and type_name is not None and type_name.startswith("list_of_"):
+        remedy = "write the list as YAML, or use 'type: yaml'"
+        raise attribute.place.error("parameter value", expected=type_name, got=f"the text '{given}'", remedy=remedy)
     if isinstance(given, str):
         parsed = parse(given, attribute.place)
         text = scope.perform(parsed, attribute.place)

@@ -31,6 +31,8 @@ _MAX_BUFFER: Final = 20_000
 _MIN_BODY_BYTES: Final = 3
 # A reply that may stand inside a BX stream or behind noise; its words are unlikely enough to be looked for anywhere.
 _WORDS = re.compile(rb"(OKAY|RESET|ERROR[0-9A-F]{2}|WARNING[ -~]{0,80}?)([0-9A-F]{4})\r")
+_FIRST_WORDS: Final = (b"OKAY", b"RESET", b"ERROR", b"WARNING")
+_LONGEST_WORD: Final = 96
 _TX_COUNT = re.compile(rb"(?=([0-9A-F]{2}))")
 
 
@@ -193,11 +195,9 @@ def _tx_behind_noise(payload: bytes, crc: bytes) -> Reply | None:
 
 def _half_word(buffer: bytearray) -> int:
     """How many bytes at the end may be the beginning of a BX reply or of a word."""
-    for word in (b"OKAY", b"RESET", b"ERROR", b"WARNING"):
-        at = buffer.rfind(word)
-        if at >= 0 and b"\r" not in buffer[at:] and len(buffer) - at < 96:
-            return len(buffer) - at
-        for length in range(len(word) - 1, 0, -1):
-            if buffer.endswith(word[:length]):
-                return length
-    return 1 if buffer.endswith(BX_START[:1]) else 0
+    longest = int(buffer.endswith(BX_START[:1]))
+    for word in _FIRST_WORDS:
+        at = buffer.rfind(word, -_LONGEST_WORD)
+        longest = max(longest, len(buffer) - at if at >= 0 and b"\r" not in buffer[at:] else 0)
+        longest = max(longest, next((n for n in range(len(word) - 1, 0, -1) if buffer.endswith(word[:n])), 0))
+    return longest

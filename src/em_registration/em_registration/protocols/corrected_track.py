@@ -79,7 +79,7 @@ def track_error(estimates: Sequence[Estimate], tool: ToolCalibration, reference:
     T_true = reference.at(stamps_ns, tool.time_offset_s)
     missing = np.full((4, 4), np.nan)
     poses = [missing if e.T_parent_child is None or not e.state.usable else e.T_parent_child for e in judged]
-    T_found = np.stack(poses) @ tool.T_tool_reference
+    T_found = np.array(poses).reshape(-1, 4, 4) @ tool.T_tool_reference
     usable = np.isfinite(T_found).all(axis=(1, 2))
     error_mm, angle_rad = np.full(len(judged), np.inf), np.full(len(judged), np.inf)
     error_mm[usable] = np.linalg.norm(T_found[usable, :3, 3] - T_true[usable, :3, 3], axis=1)

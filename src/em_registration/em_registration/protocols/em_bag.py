@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from lodestone_core.bags import open_bag
 from lodestone_core.config import option
 from lodestone_core.errors import InputError
 from lodestone_core.estimate import Estimate
-from lodestone_core.messages import estimate_from_msg, frame_from_msg, pose_sample_from_msg
+from lodestone_core.messages import estimate_from_msg, frame_from_msg, pose_from_msg, pose_sample_from_msg
 from lodestone_core.pose_stream import PairingConfig, PoseStream, as_pose_stream
 from lodestone_core.results import Result, Row, Table, conclude, pictures, settings_of
 from lodestone_core.results.protocol import Progress
@@ -139,7 +140,9 @@ def as_received(estimate: Estimate) -> Estimate:
     """The estimate after one hop: messages hold metres and quaternions, and rounding is part of what a controller got."""
     assert estimate.T_parent_child is not None  # only usable estimates come here
     q, t = se3.to_quaternion(estimate.T_parent_child)
-    received = se3.from_quaternion(q, mm_from_m(m_from_mm(t)))
+    position = SimpleNamespace(**dict(zip("xyz", m_from_mm(t).tolist(), strict=True)))
+    orientation = SimpleNamespace(**dict(zip("xyzw", q.tolist(), strict=True)))
+    received = pose_from_msg(SimpleNamespace(position=position, orientation=orientation))
     tre_mm = mm_from_m(m_from_mm(estimate.expected_tre_mm))
     return Estimate(estimate.stamp_ns, estimate.parent, estimate.child, estimate.state, received, expected_tre_mm=tre_mm)
 

@@ -57,7 +57,7 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
 def _calibrate(method: str, poses: MatrixFolder, config: PointerPivotConfig, seed: int) -> PivotCalibration:
     pivot = replace(config.pivot, seed=seed)
     if method == ALL_POSES:
-        pivot = replace(pivot, inlier_sigmas=_NO_LIMIT)
+        pivot = replace(pivot, inlier_sigmas=_NO_LIMIT, max_rms_mm=_NO_LIMIT)
     return calibrate_pivot(poses.T_tracker_body, pivot)
 
 

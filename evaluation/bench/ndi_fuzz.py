@@ -1,0 +1,306 @@
+"""Bench: a million damaged Aurora replies, each followed by a good one, through the driver's parser.
+
+    python evaluation/bench/ndi_fuzz.py --count 1000000 --seed 0 --out out/bench/ndi_fuzz
+
+Three things must hold: no pose comes out of a reply whose CRC fails, no exception escapes, and the good reply that follows is
+found as soon as its last byte is there, with the damaged bytes still in the buffer. Encoder and CRC are written here from the
+protocol's description and share nothing with the driver. A CRC of 16 bits lets about one damaged reply in 65536 pass; those are
+counted and named, and each must pass the CRC of this file too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from em_registration.drivers.ndi_commands import ReplyKind
+from em_registration.drivers.ndi_crc import crc16
+from em_registration.drivers.ndi_measurements import Measurement
+from em_registration.drivers.ndi_stream import ReplyStream
+from em_registration.drivers.readings import sample_of
+from em_registration.drivers.tools import Tool
+from lodestone_core.results.provenance import collect_provenance
+from lodestone_core.results.result import Result, Row
+from lodestone_core.results.table import show
+from lodestone_core.results.write import write_result
+
+_GOOD_REPLIES = 64
+_TOOLS = {handle: Tool(handle, f"{handle}", "00000001", 0, 1, 0) for handle in range(256)}
+
+
+def bitwise_crc(data: bytes) -> int:
+    """CRC-16/ARC, bit by bit."""
+    register = 0
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = (register >> 1) ^ (0xA001 if register & 1 else 0)
+    return register
+
+
+@dataclass(slots=True)
+class FuzzReport:
+    """What came of the run; the first three must be zero."""
+
+    count: int
+    accepted_with_bad_crc: int = 0
+    exceptions: int = 0
+    not_resynchronised: int = 0
+    crc_collisions: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+    by_damage: dict[str, int] = field(default_factory=dict)
+    first_failure: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether all three requirements held."""
+        return not (self.accepted_with_bad_crc or self.exceptions or self.not_resynchronised)
+
+
+def encode_bx(random: Random, tools: int) -> bytes:
+    """A good BX reply of so many tools with random content."""
+    body = bytes([tools])
+    for handle in range(10, 10 + tools):
+        status = random.choice((1, 1, 1, 2, 4))
+        body += bytes([handle, status])
+        if status == 1:
+            body += struct.pack("<8f", *_unit(random), *(random.uniform(-300.0, 300.0) for _ in range(3)), random.random())
+        if status != 4:
+            body += struct.pack("<II", 0x31, random.getrandbits(32))
+    body += struct.pack("<H", random.getrandbits(8))
+    head = b"\xc4\xa5" + struct.pack("<H", len(body))
+    reply = head + struct.pack("<H", bitwise_crc(head)) + body
+    return reply + struct.pack("<H", bitwise_crc(reply))
+
+
+def encode_tx(random: Random, tools: int) -> bytes:
+    """A good TX reply of so many tools with random content."""
+    text = f"{tools:02X}"
+    for handle in range(10, 10 + tools):
+        status = random.choice((1, 1, 1, 2, 4))
+        if status == 1:
+            numbers = "".join(f"{round(value * 1e4):+06d}" for value in _unit(random))
+            numbers += "".join(f"{random.randint(-30000, 30000):+07d}" for _ in range(3)) + f"{random.randint(0, 9999):+06d}"
+        words = {1: numbers if status == 1 else "", 2: "MISSING", 4: "DISABLED"}[status]
+        tail = "" if status == 4 else f"{0x31:08X}{random.getrandbits(32):08X}"
+        text += f"{handle:02X}{words}{tail}\n"
+    text += f"{random.getrandbits(8):04X}"
+    return f"{text}{bitwise_crc(text.encode()):04X}\r".encode()
+
+
+def _unit(random: Random) -> list[float]:
+    q = [random.gauss(0.0, 1.0) for _ in range(4)]
+    length = sum(value * value for value in q) ** 0.5
+    return [value / length for value in q]
+
+
+def _flip_bits(random: Random, reply: bytes, other: bytes) -> bytes:
+    damaged = bytearray(reply)
+    for _ in range(random.randint(1, 8)):
+        at = random.randrange(8 * len(damaged))
+        damaged[at // 8] ^= 1 << at % 8
+    return bytes(damaged)
+
+
+def _replace_bytes(random: Random, reply: bytes, other: bytes) -> bytes:
+    at = random.randrange(len(reply))
+    length = random.randint(1, 16)
+    return reply[:at] + random.randbytes(len(reply[at : at + length])) + reply[at + length :]
+
+
+def _truncate(random: Random, reply: bytes, other: bytes) -> bytes:
+    return reply[: random.randrange(len(reply))]
+
+
+def _lose_head(random: Random, reply: bytes, other: bytes) -> bytes:
+    return reply[random.randint(1, len(reply)) :]
+
+
+def _lose_middle(random: Random, reply: bytes, other: bytes) -> bytes:
+    begin, end = sorted((random.randrange(len(reply)), random.randrange(len(reply) + 1)))
+    return reply[:begin] + reply[end:]
+
+
+def _insert(random: Random, reply: bytes, other: bytes) -> bytes:
+    at = random.randrange(len(reply) + 1)
+    return reply[:at] + random.randbytes(random.randint(1, 24)) + reply[at:]
+
+
+def _wrong_length(random: Random, reply: bytes, other: bytes) -> bytes:
+    return reply[:2] + random.randbytes(2) + reply[4:]
+
+
+def _splice(random: Random, reply: bytes, other: bytes) -> bytes:
+    return reply[: random.randrange(len(reply))] + other[random.randrange(len(other)) :]
+
+
+def _noise(random: Random, reply: bytes, other: bytes) -> bytes:
+    return random.randbytes(random.randint(1, 300))
+
+
+Damage = Callable[[Random, bytes, bytes], bytes]
+DAMAGES: dict[str, Damage] = {
+    "bits flipped": _flip_bits,
+    "bytes replaced": _replace_bytes,
+    "truncated": _truncate,
+    "head lost": _lose_head,
+    "middle lost": _lose_middle,
+    "bytes inserted": _insert,
+    "wrong length": _wrong_length,
+    "two spliced": _splice,
+    "noise": _noise,
+}
+
+
+def fuzz_replies(count: int, seed: int, progress: Callable[[int], None] = lambda done: None) -> FuzzReport:
+    """Feed `count` damaged replies, each followed by a good one, through one stream a kind of reply."""
+    random, report = Random(seed), FuzzReport(count)
+    lanes = [_Lane(kind, encode, random) for kind, encode in ((ReplyKind.BX, encode_bx), (ReplyKind.TX, encode_tx))]
+    began = time.perf_counter()
+    for done in range(count):
+        random.choice(lanes).trial(random, report)
+        if done % 10_000 == 0:
+            progress(done)
+    report.seconds = time.perf_counter() - began
+    report.refused = sum(lane.stream.counters.failures for lane in lanes)
+    return report
+
+
+class _Lane:
+    """One kind of reply with its good examples and its stream."""
+
+    def __init__(self, kind: ReplyKind, encode: Callable[[Random, int], bytes], random: Random) -> None:
+        self.kind = kind
+        self.stream = ReplyStream()
+        self.good = [encode(random, random.randint(1, 8)) for _ in range(_GOOD_REPLIES)]
+        self.meanings = [self._alone(reply) for reply in self.good]
+        self.known = set(self.meanings)
+
+    def _alone(self, reply: bytes) -> Measurement:
+        stream = ReplyStream()
+        stream.feed(reply)
+        meaning = stream.take(self.kind)
+        if not isinstance(meaning, Measurement):
+            raise AssertionError(f"the parser refuses a good {self.kind.name} reply: {reply.hex()}")
+        return meaning
+
+    def trial(self, random: Random, report: FuzzReport) -> None:
+        name = random.choice(tuple(DAMAGES))
+        damaged = DAMAGES[name](random, random.choice(self.good), random.choice(self.good))
+        following = random.randrange(len(self.good))
+        report.by_damage[name] = report.by_damage.get(name, 0) + 1
+        try:
+            first = self._feed(damaged, random)
+            second = self._feed(self.good[following], random)
+        except Exception as error:  # whatever escapes is what this bench looks for
+            report.exceptions += 1
+            self._failed(report, f"{type(error).__name__}: {error}", name, damaged)
+            self.stream = ReplyStream()
+            return
+        taken = first + second
+        if not taken or taken[-1] != self.meanings[following]:
+            report.not_resynchronised += 1
+            self._failed(report, "the good reply was not found", name, damaged)
+        for meaning in taken[:-1]:
+            if meaning not in self.known:
+                self._judge(meaning, name, damaged + self.good[following], report)
+
+    def _feed(self, data: bytes, random: Random) -> list[Measurement]:
+        """In one or two chunks, as a line may give them; every pose is made, as the driver would."""
+        cut = random.randrange(len(data) + 1)
+        taken = []
+        for chunk in (data[:cut], data[cut:]):
+            self.stream.feed(chunk)
+            while (reply := self.stream.take(self.kind)) is not None:
+                if isinstance(reply, Measurement):
+                    taken.append(reply)
+                    for reading in reply.readings:
+                        sample_of(reading, _TOOLS[reading.handle])
+        return taken
+
+    def _judge(self, meaning: Measurement, name: str, data: bytes, report: FuzzReport) -> None:
+        """A reply that nobody sent was accepted: fine only where the CRC cannot tell."""
+        if _holds_valid_reply(self.kind, data, len(meaning.readings)):
+            report.crc_collisions += 1
+            return
+        report.accepted_with_bad_crc += 1
+        self._failed(report, f"accepted {meaning}", name, data)
+
+    def _failed(self, report: FuzzReport, what: str, name: str, damaged: bytes) -> None:
+        report.first_failure = report.first_failure or f"{self.kind.name}, {name}, {what}: {damaged.hex()}"
+
+
+def _holds_valid_reply(kind: ReplyKind, data: bytes, handles: int) -> bool:
+    """Whether a stretch of `data` that announces so many handles carries its own CRC, by the CRC of this file."""
+    if kind is ReplyKind.BX:
+        ends = [(at, at + 8 + struct.unpack_from("<H", data, at + 2)[0]) for at in range(len(data) - 8) if data[at : at + 2] == b"\xc4\xa5"]
+        return any(
+            end <= len(data) and data[at + 6] == handles and bitwise_crc(data[at : end - 2]) == struct.unpack_from("<H", data, end - 2)[0]
+            for at, end in ends
+        )
+    count = f"{handles:02X}".encode()
+    return any(
+        data[at : at + 2] == count and f"{bitwise_crc(data[at : end - 4]):04X}".encode() == data[end - 4 : end]
+        for end in (at for at, byte in enumerate(data) if byte == 0x0D)
+        for at in range(end - 5)
+    )
+
+
+def parse_times_us(repeats: int = 2000) -> dict[str, float]:
+    """Microseconds a reply of four visible tools takes from bytes to record, and its CRC alone."""
+    random = Random(1)
+    replies = {kind: _visible(encode, random) for kind, encode in ((ReplyKind.BX, encode_bx), (ReplyKind.TX, encode_tx))}
+    times = {}
+    for kind, reply in replies.items():
+        stream = ReplyStream()
+        began = time.perf_counter()
+        for _ in range(repeats):
+            stream.feed(reply)
+            stream.take(kind)
+        times[f"parse_{kind.value}_4_tools"] = (time.perf_counter() - began) / repeats * 1e6
+    began = time.perf_counter()
+    for _ in range(repeats):
+        crc16(replies[ReplyKind.BX])
+    times["crc_179_bytes"] = (time.perf_counter() - began) / repeats * 1e6
+    return times
+
+
+def _visible(encode: Callable[[Random, int], bytes], random: Random) -> bytes:
+    """The longest of many replies: all four tools are visible."""
+    return max((encode(random, 4) for _ in range(60)), key=len)
+
+
+def result_of(report: FuzzReport, seed: int) -> Result:
+    """The result to write."""
+    must_be_zero = ("accepted_with_bad_crc", "exceptions", "not_resynchronised")
+    rows = [Row("parser", "damaged replies", name, getattr(report, name), "replies", report.count, threshold=0.0) for name in must_be_zero]
+    rows.append(Row("parser", "damaged replies", "crc_collisions", report.crc_collisions, "replies", report.count))
+    rows.append(Row("parser", "two replies a trial", "time_per_trial", report.seconds / report.count * 1e6, "us", report.count))
+    rows.extend(Row("parser", "good replies", name, value, "us", 2000) for name, value in parse_times_us().items())
+    notes = (f"first failure: {report.first_failure}",) if report.first_failure else ()
+    return Result("ndi_fuzz", "Does a damaged Aurora reply ever become a pose?", collect_provenance(seed, {}), tuple(rows), notes=notes)
+
+
+def main() -> int:
+    """Run, print the table, write the result; 1 when a requirement does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1_000_000, help="damaged replies")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("out/bench/ndi_fuzz"), help="folder of the result")
+    options = parser.parse_args()
+    report = fuzz_replies(options.count, options.seed)
+    result = result_of(report, options.seed)
+    write_result(result, options.out)
+    show(result)
+    return 0 if report.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
