@@ -14,6 +14,8 @@ from lodestone_bench.emulators.garble import garble
 from lodestone_bench.emulators.line import SerialLine
 from lodestone_core.errors import InputError
 
+T0_S = 1000.0
+
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[SerialLine[str]]:
@@ -23,14 +25,14 @@ def line(tmp_path: Path) -> Iterator[SerialLine[str]]:
     line.unplug()
 
 
-def deliver(line: SerialLine[str], until_s: float) -> list[str]:
-    """Serve the line in real time; what got through."""
+def deliver(line: SerialLine[str], now_s: float, until_s: float) -> list[str]:
+    """Serve the line on a clock of the test's own, from one due time to the next; what got through."""
     through: list[str] = []
-    while (now_s := time.monotonic()) < until_s:
+    while now_s <= until_s:
         through += [transmission.token for transmission in line.service(now_s)]
         due_s = line.due_s(now_s)
-        time.sleep(max(0.0, min(until_s if due_s is None else due_s, until_s) - time.monotonic()))
-    return through
+        now_s = max(until_s + 1.0 if due_s is None else due_s, now_s + 1e-6)
+    return through + [transmission.token for transmission in line.service(until_s)]
 
 
 def test_equal_rates_leave_bytes_alone() -> None:
@@ -60,56 +62,51 @@ def test_the_rate_that_the_host_sets_is_seen_even_an_odd_one(line: SerialLine[st
 
 
 def test_bytes_take_their_time_and_the_last_is_never_early(line: SerialLine[str]) -> None:
-    with serial.Serial(str(line.link), 9600, timeout=0) as port:
-        started_s = time.monotonic() + 0.01
-        line.send(bytes(48), started_s, 9600, "reply")
-        assert deliver(line, started_s + 0.02) == []
-        assert 0 < port.in_waiting < 24, "20 ms carry 19 bytes at 9600 baud"
-        assert deliver(line, started_s + 0.049) == []
-        assert port.in_waiting < 48
-        assert deliver(line, started_s + 0.06) == ["reply"]
-        assert port.in_waiting == 48
+    with serial.Serial(str(line.link), 9600, timeout=1.0) as port:
+        line.send(bytes(48), T0_S + 0.01, 9600, "reply")
+        assert deliver(line, T0_S, T0_S + 0.03) == []
+        assert 16 <= line.bytes_sent <= 19, "20 ms carry 19 bytes at 9600 baud"
+        assert deliver(line, T0_S + 0.03, T0_S + 0.0599) == []
+        assert 32 <= line.bytes_sent < 48
+        assert deliver(line, T0_S + 0.0599, T0_S + 0.0601) == ["reply"]
+        assert port.read(48) == bytes(48)
 
 
 def test_messages_do_not_overtake_one_another(line: SerialLine[str]) -> None:
-    with serial.Serial(str(line.link), 115200, timeout=0.1) as port:
-        now_s = time.monotonic()
-        line.send(b"a" * 100, now_s, 115200, "first")
-        line.send(b"b" * 10, now_s, 115200, "second")
-        assert deliver(line, now_s + 0.009) == ["first"], "110 bytes take 9.5 ms"
-        assert deliver(line, now_s + 0.02) == ["second"]
+    with serial.Serial(str(line.link), 115200, timeout=1.0) as port:
+        line.send(b"a" * 100, T0_S, 115200, "first")
+        line.send(b"b" * 10, T0_S, 115200, "second")
+        assert deliver(line, T0_S, T0_S + 0.0095) == ["first"], "110 bytes take 9.55 ms"
+        assert deliver(line, T0_S + 0.0095, T0_S + 0.0096) == ["second"]
         assert port.read(110) == b"a" * 100 + b"b" * 10
 
 
 def test_a_slow_line_is_slow_and_still_legible(line: SerialLine[str]) -> None:
     line.slow_bits_per_s = 4800
-    with serial.Serial(str(line.link), 115200, timeout=0) as port:
-        now_s = time.monotonic()
-        line.send(bytes(range(24)), now_s, 115200, "reply")
-        assert deliver(line, now_s + 0.045) == []
-        assert deliver(line, now_s + 0.06) == ["reply"]
+    with serial.Serial(str(line.link), 115200, timeout=1.0) as port:
+        line.send(bytes(range(24)), T0_S, 115200, "reply")
+        assert deliver(line, T0_S, T0_S + 0.0499) == []
+        assert deliver(line, T0_S + 0.0499, T0_S + 0.0501) == ["reply"]
         assert port.read(24) == bytes(range(24))
 
 
 def test_a_stall_interrupts_a_message_and_loses_nothing(line: SerialLine[str]) -> None:
-    with serial.Serial(str(line.link), 9600, timeout=0) as port:
-        now_s = time.monotonic()
-        line.send(bytes(range(32)), now_s, 9600, "reply")
-        deliver(line, now_s + 0.018)
-        line.stall(now_s + 0.018, 0.05)
-        before = port.in_waiting
+    with serial.Serial(str(line.link), 9600, timeout=1.0) as port:
+        line.send(bytes(range(32)), T0_S, 9600, "reply")
+        assert deliver(line, T0_S, T0_S + 0.018) == []
+        line.stall(T0_S + 0.018, 0.05)
+        before = line.bytes_sent
         assert 0 < before < 32
-        assert line.readable_fd(now_s + 0.05) is None
-        assert deliver(line, now_s + 0.066) == [] and port.in_waiting == before
-        assert deliver(line, now_s + 0.1) == ["reply"] and port.read(32) == bytes(range(32))
+        assert line.readable_fd(T0_S + 0.05) is None and line.readable_fd(T0_S + 0.07) is not None
+        assert deliver(line, T0_S + 0.018, T0_S + 0.0679) == [] and line.bytes_sent == before
+        assert deliver(line, T0_S + 0.0679, T0_S + 0.0833) == [], "32 bytes take 33.3 ms, and the stall 50 ms"
+        assert deliver(line, T0_S + 0.0833, T0_S + 0.0834) == ["reply"] and port.read(32) == bytes(range(32))
 
 
 def test_a_host_at_another_rate_gets_garbage_and_the_message_counts_as_damaged(line: SerialLine[str]) -> None:
     with serial.Serial(str(line.link), 9600, timeout=0.05) as port:
-        now_s = time.monotonic()
-        line.send(b"OKAYA896\r", now_s, 115200, "reply")
-        time.sleep(0.002)
-        (through,) = line.service(time.monotonic())
+        line.send(b"OKAYA896\r", T0_S, 115200, "reply")
+        (through,) = line.service(T0_S + 0.002)
         assert not through.intact
         assert b"OKAY" not in port.read(64)
 
@@ -133,6 +130,7 @@ def test_unplugging_hangs_up_on_the_host_and_removes_the_link(line: SerialLine[s
         assert line.link.readlink() != first, "while the host holds the old one the new one has another number"
     with serial.Serial(str(line.link), 9600, timeout=0.2) as port:
         port.write(b"x")
+        select.select([line.readable_fd(time.monotonic())], [], [], 1.0)
         assert line.read(9600) == [(ord("x"), True)]
 
 

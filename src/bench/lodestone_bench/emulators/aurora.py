@@ -36,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.send is not None:
             return _send(options.control, options.send)
         emulator = make_emulator(options)
+        for number in (signal.SIGINT, signal.SIGTERM):  # before there is a path that a signal could leave behind
+            signal.signal(number, lambda *_: emulator.stop())
         emulator.open()
     except InputError as error:
         sys.stderr.write(f"aurora_emulator: {error}\n")
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: emulator.stop())
     emulator.run()
     return 0
 

@@ -115,9 +115,9 @@ def test_the_optical_track_is_played_on_the_clock_of_the_em_recording(
     assert len(listener.poses) == len(track.stamps_ns) == 24
     shifts_ns = np.array([stamp_ns(message) for message in listener.poses]) - begun_ns - (track.stamps_ns - first_ns)
     assert np.ptp(shifts_ns) < 2000, "the recording's own times, to the microsecond"
-    assert abs(shifts_ns.mean()) < 0.03e9, "the answer to TSTART took some milliseconds"
+    assert abs(shifts_ns.mean()) < 0.1e9, "the answer to TSTART took some milliseconds"
     late_ns = np.array(listener.arrivals_ns) - np.array([stamp_ns(message) for message in listener.poses])
-    assert 0 <= np.median(late_ns) < 0.03e9, "published when its time has come"
+    assert 0 <= np.median(late_ns) < 0.1e9, "published when its time has come"
     assert {message.header.frame_id for message in listener.poses} == {"image"}
     position = listener.poses[5].pose.position
     assert np.allclose([position.x, position.y, position.z], track.T_tracker_body[5, :3, 3] / 1000.0)

@@ -36,9 +36,9 @@ class StopConfig:
 Fault = tuple[Callable[[EmRig], Any], Callable[[EmRig], Any]]
 FAULTS: Mapping[str, Fault] = {
     "cable pulled": (lambda rig: rig.ask(do="unplug"), lambda rig: rig.ask(do="replug")),
-    "device silent": (lambda rig: rig.ask(do="fault", kind="stall", duration_s=WATCH_S), lambda rig: None),
-    "tool unplugged": (lambda rig: rig.ask(do="tool_out", tool="0"), lambda rig: rig.ask(do="tool_in", tool="0")),
-    "every reply corrupt": (lambda rig: rig.ask(do="fault", kind="corrupt", duration_s=WATCH_S), lambda rig: None),
+    "device silent": (lambda rig: rig.ask(do="stall", for_s=WATCH_S), lambda rig: None),
+    "tool unplugged": (lambda rig: rig.ask(do="tool_out", tool="sensor_0"), lambda rig: rig.ask(do="tool_in", tool="sensor_0")),
+    "every reply corrupt": (lambda rig: rig.ask(do="corrupt", count=0, for_s=WATCH_S), lambda rig: None),
 }
 
 

@@ -18,7 +18,9 @@ from em_registration.registration import Registration
 from lodestone_bench.emulators.control import send_request
 from lodestone_cli.benchmarks.process_memory import find_process
 from lodestone_cli.demo.processes import running
+from lodestone_cli.launch_file.environment import with_middleware
 from lodestone_core import se3
+from lodestone_core.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,11 @@ class EmRig:
     control: Path
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request to the emulator."""
-        return send_request(self.control, **request)
+        """Send a request to the emulator. Raises InputError when it is refused."""
+        answer = send_request(self.control, **request)
+        if not answer.get("ok"):
+            raise InputError(f"emulator, {request}", expected="ok", got=answer.get("error"), remedy="see src/bench/README.md")
+        return answer
 
     def pid(self, executable: str) -> int | None:
         """Process of one node."""
@@ -66,5 +71,5 @@ def own_domain() -> dict[str, str]:
     The domain is set for this process too, whose probe listens there.
     """
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(20, 200))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.update(with_middleware(os.environ))
     return dict(os.environ)

@@ -88,8 +88,9 @@ def residuals_3d(path: Path, points: Array, residuals: Array, caption: str, name
     """Residual vectors (N, 3) at points (N, 3), in mm, drawn `magnify` times their length."""
     with _figure(path, 9.0, 4.6) as figure:
         axes = figure.add_subplot(projection="3d")
-        axes.scatter(*points.T, color=COLOURS[0], s=28, depthshade=False)
-        axes.quiver(*points.T, *(magnify * residuals).T, color=COLOURS[1], linewidth=1.8)
+        # The box is drawn larger than its axes, which would cut off what reaches beyond them.
+        axes.scatter(*points.T, color=COLOURS[0], s=28, depthshade=False, clip_on=False)
+        axes.quiver(*points.T, *(magnify * residuals).T, color=COLOURS[1], linewidth=1.8, clip_on=False)
         for name, point in zip(names, points, strict=False):
             axes.text(*point, f"  {name}", fontsize=10)
         axes.set(xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")

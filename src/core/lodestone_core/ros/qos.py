@@ -48,13 +48,13 @@ def _volatile(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
     )
 
 
-DEVICE = reliable(10)
-"""What a driver publishes, and how a registration reads it: no frame may be lost."""
+DEVICE = reliable(100)
+"""What a driver publishes, and how a registration reads it: no frame may be lost, also when a reader is not scheduled for a second."""
 
 SENSOR = _volatile(ReliabilityPolicy.BEST_EFFORT, 5)
 """How a reader takes sensor data whose newest sample is all it wants (displays, other vendors' best-effort drivers)."""
 
-ESTIMATE = watched(deadline_s=0.5)
+ESTIMATE = watched(deadline_s=0.5, depth=100)
 """Registration estimates and what the authority makes of them."""
 
 STATUS = watched(deadline_s=0.3)

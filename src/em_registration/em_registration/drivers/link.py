@@ -13,7 +13,7 @@ from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Caution, Failure, Okay, Reply, Text
 from em_registration.drivers.ndi_stream import ReplyStream
 from em_registration.drivers.transport import Clock, Transport
-from lodestone_core.time import ns_from_s, s_from_ns
+from lodestone_core.time import NS_PER_S, ns_from_s, s_from_ns
 
 _BITS_PER_BYTE: Final = 10
 # No wait is longer, so that a request to stop is heard.
@@ -23,6 +23,8 @@ _REPLY_BYTES: Final = {ReplyKind.TEXT: (160, 0), ReplyKind.TX: (11, 70), ReplyKi
 _ATTEMPTS: Final = 2
 # A device that never stops talking does not hold the driver.
 _DROPS_AT_MOST: Final = 64
+# Bytes that still flow at the time limit come over a line that is slower than its baud rate says: they are waited for.
+_FLOWING_NS: Final = 2 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +132,21 @@ class Link:
         return limit_s + bytes_at_most * _BITS_PER_BYTE / max(1, self.baud)
 
     def _wait(self, sent_ns: int, limit_s: float, gap: bool) -> Answer:
-        """The reply; a measurement also ends when the line falls silent within it: it was truncated."""
-        deadline_ns = sent_ns + ns_from_s(limit_s)
+        """The reply; with `gap`, or after a bad reply, a silence ends the wait early: what was begun is truncated."""
         failures, first_ns, last_ns = self.stream.counters.failures, 0, 0
+        limit_ns, gap_ns = sent_ns + ns_from_s(limit_s), ns_from_s(self._limits.byte_gap_s)
         while True:
             self._check_stop()
+            deadline_ns = limit_ns
+            if last_ns:
+                flowing_ns = min(last_ns + gap_ns, limit_ns + _FLOWING_NS)
+                ends_early = gap or self.stream.counters.failures > failures
+                deadline_ns = flowing_ns if ends_early else max(limit_ns, flowing_ns)
             now_ns = self._clock.now_ns()
-            refused = self.stream.counters.failures > failures
-            if last_ns and (gap or refused):
-                deadline_ns = min(deadline_ns, last_ns + ns_from_s(self._limits.byte_gap_s))
-            data = self._transport.read(min(s_from_ns(max(0, deadline_ns - now_ns)), _SLICE_S))
+            if now_ns >= deadline_ns:
+                self.stream.clear()
+                return Answer(None, sent_ns, first_ns, last_ns, noise=bool(first_ns))
+            data = self._transport.read(min(s_from_ns(deadline_ns - now_ns), _SLICE_S))
             if data:
                 last_ns = self._clock.now_ns()
                 first_ns = first_ns or last_ns
@@ -147,9 +154,6 @@ class Link:
                 reply = self.stream.take(self._kind)
                 if reply is not None:
                     return Answer(reply, sent_ns, first_ns, last_ns)
-            elif self._clock.now_ns() >= deadline_ns:
-                self.stream.clear()
-                return Answer(None, sent_ns, first_ns, last_ns, noise=bool(first_ns))
 
     def _check_stop(self) -> None:
         if self._stopping():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ class TrackError:
 
     `error_mm` and `angle_rad` are infinite where the pipeline gave no usable pose; `predicted_mm`, NaN there, is the radius
     that it said holds the error with 95 % probability. `reference_mm` (N, 3): where the reference's marker truly was.
+    `refusal` is the pipeline's most frequent reason for giving none.
     """
 
     stamps_ns: npt.NDArray[np.int64]
@@ -35,6 +37,7 @@ class TrackError:
     angle_rad: Array
     predicted_mm: Array
     reference_mm: Array
+    refusal: str = ""
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
@@ -80,9 +83,11 @@ def track_error(estimates: Sequence[Estimate], tool: ToolCalibration, reference:
     missing = np.full((4, 4), np.nan)
     poses = [missing if e.T_parent_child is None or not e.state.usable else e.T_parent_child for e in judged]
     T_found = np.array(poses).reshape(-1, 4, 4) @ tool.T_tool_reference
-    usable = np.isfinite(T_found).all(axis=(1, 2))
+    usable: npt.NDArray[np.bool_] = np.asarray(np.isfinite(T_found).all(axis=(1, 2)))
     error_mm, angle_rad = np.full(len(judged), np.inf), np.full(len(judged), np.inf)
     error_mm[usable] = np.linalg.norm(T_found[usable, :3, 3] - T_true[usable, :3, 3], axis=1)
     angle_rad[usable] = se3.geodesic(T_found[usable], T_true[usable])
     predicted_mm = np.where(usable, [estimate.expected_tre_mm for estimate in judged], np.nan)
-    return TrackError(stamps_ns, error_mm, angle_rad, predicted_mm, T_true[:, :3, 3])
+    refusals = Counter(estimate.detail for estimate, good in zip(judged, usable.tolist(), strict=True) if not good)
+    refusal = refusals.most_common(1)[0][0] if refusals else ""
+    return TrackError(stamps_ns, error_mm, angle_rad, predicted_mm, T_true[:, :3, 3], refusal)

@@ -100,7 +100,7 @@ def _test(model: Registration, inputs: Mapping[str, Path], config: EmOpticalConf
     found = {}
     for name, estimates in corrected(model, recording).items():
         found[name] = track_error(estimates, model.tools[name], reference, config.streams.pairing)
-        if not found[name].usable.any():
+        if not len(found[name].stamps_ns):
             got, remedy = "none", "check that both files are of one recording and carry one clock"
             raise InputError(f"{name} in {inputs['em_test']}", expected="samples with optical truth", got=got, remedy=remedy)
     return found
@@ -109,7 +109,9 @@ def _test(model: Registration, inputs: Mapping[str, Path], config: EmOpticalConf
 def _rows(method: str, errors: Errors, seed: int, config: EmOpticalConfig) -> list[Row]:
     rows = []
     for case, error in errors.items():
-        usable, block = error.usable, config.block_samples
+        block = config.block_samples
+        # Where no pose at all was usable every figure is infinite, and no limit is kept.
+        usable = error.usable if error.usable.any() else ~error.usable
         kept = error.error_mm[usable]
         angle_deg = np.degrees(error.angle_rad[usable])
         tre = metrics.rmse(kept, "mm", seed, block).named("tre_rms")
@@ -157,11 +159,13 @@ def _sample_table(errors: Errors) -> Table:
 
 
 def _pictures(errors: Errors, out: Path) -> list[Picture]:
-    start_ns = min(int(e.stamps_ns[0]) for e in errors.values())
-    kept = {name: e.usable for name, e in errors.items()}
-    over_time = {n: ((e.stamps_ns[kept[n]] - start_ns) / NS_PER_S, e.error_mm[kept[n]]) for n, e in errors.items()}
-    in_space = {n: (e.reference_mm[kept[n]], e.error_mm[kept[n]]) for n, e in errors.items()}
-    shares = {n: e.error_mm[kept[n]] for n, e in errors.items()}
+    shown = {name: e for name, e in errors.items() if e.usable.any()}
+    if not shown:
+        return []
+    start_ns = min(int(e.stamps_ns[0]) for e in shown.values())
+    shares = {name: e.error_mm[e.usable] for name, e in shown.items()}
+    over_time = {name: ((e.stamps_ns[e.usable] - start_ns) / NS_PER_S, shares[name]) for name, e in shown.items()}
+    in_space = {name: (e.reference_mm[e.usable], shares[name]) for name, e in shown.items()}
     return [
         pictures.error_over_time(out / "over_time.png", over_time, "Error of every test sample at the optical marker."),
         pictures.error_distribution(out / "distribution.png", shares, "How the errors of the test samples are distributed."),
@@ -171,7 +175,9 @@ def _pictures(errors: Errors, out: Path) -> list[Picture]:
 
 def _notes(errors: Errors) -> list[str]:
     lost = "; ".join(f"{name}: {np.count_nonzero(~e.usable)} of {len(e.error_mm)}" for name, e in errors.items())
+    why = [f"{name} without a usable pose, most often: {e.refusal}." for name, e in errors.items() if e.refusal]
     return [
         "The truth is the optical tracker, whose own error is 0.2 to 0.3 mm; it is part of every figure here.",
         f"tre_rms is over the samples with a usable pose; percentiles count the others as infinite ({lost}).",
+        *why,
     ]

@@ -1,0 +1,180 @@
+"""The launch files, parameter files and rigs that are shipped: standard keys only, and in step with the code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from em_registration.config import RegistrationConfig
+from em_registration.drivers.config import AuroraConfig
+from lodestone_cli.checkout import find_checkout
+from lodestone_cli.launch_file.document import Entity, read_launch_file
+from lodestone_cli.launch_file.interpreter import Plan, read_plan
+from lodestone_cli.launch_file.keys import jazzy_keys
+from lodestone_core.config import REQUIRED, Option, load_config, options
+from lodestone_core.config_option import plain
+from lodestone_core.errors import InputError
+from lodestone_guidance.config import AuthorityConfig
+from lodestone_guidance.rig import parse_frames, poses_from_root
+
+CHECKOUT = find_checkout(Path(__file__)) or Path()
+LAUNCH = CHECKOUT / "launch"
+FILES = sorted(LAUNCH.glob("*.launch.yaml"))
+PACKAGES = {"em_registration": "em_registration", "lodestone_guidance": "guidance", "lodestone_bench": "bench", "lodestone_cli": "cli"}
+PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
+    ("aurora", AuroraConfig, {"port"}),
+    ("em_registration", RegistrationConfig, {"registration_file"}),
+    ("frame_authority", AuthorityConfig, {"rig_frames"}),
+]
+
+
+def everything(entities: tuple[Entity, ...]) -> list[Entity]:
+    """The entities and all below them."""
+    return [inner for entity in entities for inner in (entity, *everything(entity.children or ()))]
+
+
+@pytest.fixture
+def installed(prefix: Any) -> Callable[..., Plan]:
+    """Plans a shipped launch file with the executables that the packages' setup.py promise."""
+    for package, folder in PACKAGES.items():
+        for executable in re.findall(r'"(\w+) = [\w.]+:\w+"', (CHECKOUT / "src" / folder / "setup.py").read_text()):
+            prefix.add(package, executable, "")
+    prefix.add("lodestone_bringup", "none", "")
+
+    def plan(name: str, **given: str) -> Plan:
+        return read_plan(LAUNCH / name, given, prefix.environment, prefix.folder / "parameters")
+
+    return plan
+
+
+def test_there_are_launch_files() -> None:
+    assert {path.name for path in FILES} >= {"em.launch.yaml", "demo.launch.yaml"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_launch_file_uses_only_keys_of_jazzy(path: Path) -> None:
+    for entity in everything(read_launch_file(path)):
+        jazzy_keys().check(entity)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_argument_says_what_it_is_and_has_a_default(path: Path) -> None:
+    for entity in everything(read_launch_file(path)):
+        if entity.kind == "arg":
+            assert {"description", "default"} <= set(entity.attributes), entity.place
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_process_is_required_or_restarted_never_both(path: Path) -> None:
+    for entity in everything(read_launch_file(path)):
+        if entity.kind in ("node", "executable"):
+            assert ("on_exit" in entity.attributes) != ("respawn" in entity.attributes), entity.place
+
+
+def test_em_drives_the_given_port(installed: Callable[..., Plan]) -> None:
+    plan = installed("em.launch.yaml", port="/dev/mine", rig="template", registration_file="r.yaml")
+    assert [spec.name for spec in plan.processes] == ["aurora_node-1", "registration_node-2", "authority_node-3"]
+    assert parameters(plan, 0)["port"] == "/dev/mine"
+    assert parameters(plan, 1)["registration_file"] == "r.yaml"
+    assert "tools:=aurora/tools" in plan.processes[1].command
+    assert parameters(plan, 2)["rig_frames"] == str(LAUNCH / "rigs" / "template" / "frames.yaml")
+    assert [(spec.required, spec.respawn) for spec in plan.processes] == [(False, True), (True, False), (True, False)]
+
+
+def test_em_in_simulation_gives_the_emulators_port_to_the_same_driver(installed: Callable[..., Plan]) -> None:
+    plan = installed("em.launch.yaml", sim="true")
+    emulator, driver = plan.processes[0].command, plan.processes[1]
+    assert Path(emulator[0]).name == "aurora_emulator"
+    assert "--ros-args" not in emulator
+    assert emulator[1] == "--link"
+    assert parameters(plan, 1)["port"] == emulator[2]
+    assert driver.command[0].endswith("em_registration/aurora_node")
+
+
+def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..., Plan]) -> None:
+    plan = installed("demo.launch.yaml", em_recording="em.txt", optical_recording="optical.txt")
+    assert [Path(spec.command[0]).name for spec in plan.processes] == [
+        "recording_node", "aurora_node", "registration_node", "authority_node",
+    ]  # fmt: skip
+    played = parameters(plan, 0)
+    assert (played["em_recording"], played["optical_recording"]) == ("em.txt", "optical.txt")
+    assert parameters(plan, 1)["port"] == played["port_link"]
+
+
+def test_threads_are_one_unless_asked_for_under_ros2_launch_too(installed: Callable[..., Plan]) -> None:
+    for given, threads in (({}, "1"), ({"threads": "2"}, "2")):
+        for spec in installed("em.launch.yaml", **given).processes:
+            assert spec.environment["OMP_NUM_THREADS"] == spec.environment["OPENBLAS_NUM_THREADS"] == threads
+
+
+def parameters(plan: Plan, number: int) -> dict[str, Any]:
+    """All parameters of one process as rclpy would merge them."""
+    words = plan.processes[number].command
+    merged: dict[str, Any] = {}
+    for flag, word in zip(words, words[1:], strict=False):
+        if flag == "--params-file":
+            (section,) = yaml.safe_load(Path(word).read_text()).values()
+            merged.update(section["ros__parameters"])
+    return merged
+
+
+@pytest.mark.parametrize(("name", "cls", "given"), PARAMETER_FILES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_parameter_file_holds_every_parameter_with_its_default_and_meaning(name: str, cls: type[Any], given: set[str]) -> None:
+    path = LAUNCH / "config" / f"{name}.yaml"
+    expected = parameter_lines(cls, given)
+    assert path.read_text().split("  ros__parameters:\n")[1] == expected, f"the parameters in {path} should read:\n{expected}"
+    required = {option.name: "x" for option in options(cls) if option.default is REQUIRED}
+    tree = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
+    assert load_config(cls, {**tree, **required}) == load_config(cls, required)
+
+
+def parameter_lines(cls: type[Any], left_out: set[str]) -> str:
+    """The body of a parameter file."""
+    lines: list[str] = []
+    open_section: list[str] = []
+    for option in options(cls):
+        *section, leaf = option.name.split(".")
+        if option.name in left_out or option.default is REQUIRED:
+            continue
+        for depth in range(len(section)):
+            if open_section[: depth + 1] != section[: depth + 1]:
+                lines.append("  " * depth + f"{section[depth]}:")
+        open_section = section
+        indent = "  " * len(section)
+        lines += [f"{indent}# {option.doc}{f' ({option.unit})' if option.unit else ''}", indent + value_line(leaf, option)]
+    return "".join(f"    {line}\n" for line in lines)
+
+
+def value_line(leaf: str, option: Option) -> str:
+    """`name: value`; an empty list cannot stand in a ROS parameter file."""
+    value = plain(option.default)
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+    return f"# {leaf}: []" if value == [] else f"{leaf}: {text}"
+
+
+@pytest.mark.parametrize("path", sorted(LAUNCH.glob("rigs/*/frames.yaml")), ids=lambda path: path.parent.name)
+def test_a_rig_is_one_tree_below_the_bench(path: Path) -> None:
+    frames = parse_frames(path.read_text(), str(path))
+    assert "em_field_generator" in poses_from_root(frames, "bench", str(path))
+
+
+def test_package_and_build_file_install_what_the_launch_files_name() -> None:
+    text = (LAUNCH / "CMakeLists.txt").read_text()
+    assert "DIRECTORY config rigs" in text and "../embedded/fastdds.xml" in text
+    assert (CHECKOUT / "embedded" / "fastdds.xml").is_file()
+    manifest = (LAUNCH / "package.xml").read_text()
+    assert "<build_type>ament_cmake</build_type>" in manifest
+    assert "not a medical device" in manifest
+    used = {entity.attributes["pkg"].value for path in FILES for entity in everything(read_launch_file(path)) if entity.kind == "node"}
+    for package in used:
+        assert f"<exec_depend>{package}</exec_depend>" in manifest
+
+
+def test_a_choice_that_is_none_is_refused(installed: Callable[..., Plan]) -> None:
+    with pytest.raises(InputError, match="argument 'sim': expected one of true, false"):
+        installed("em.launch.yaml", sim="yes")
