@@ -1,10 +1,12 @@
 # Each verb is one line that calls one thing. Research use only, not a medical device.
 PYTHON ?= python3
+# What the set-up leaves out: --tracking-only, --without-ros
+SETUP ?=
 
 .PHONY: setup demo test lint bench evaluate
 
 setup:
-	@$(PYTHON) embedded/setup_environment.py
+	@$(PYTHON) embedded/setup_environment.py $(SETUP)
 
 demo: setup
 	@.venv/bin/lodestone demo

@@ -89,12 +89,14 @@ class Layout:
 
     def build_environment(self) -> dict[str, str]:
         """For colcon, cmake and the generators."""
+        # colcon's own -l lets a busy machine build with a single job.
+        common = {"PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}", "MAKEFLAGS": f"-j{len(os.sched_getaffinity(0))}"}
         if self.ros_sourced:
-            return {**os.environ, "PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}"}
+            return {**os.environ, **common}
         libraries = [self.venv / "lib", *sorted(self.site_packages.glob("ros_*.libs"))]
         return {
             **self.pip_environment(),
-            "PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}",
+            **common,
             "AMENT_PREFIX_PATH": str(self.venv),
             "CMAKE_PREFIX_PATH": str(self.venv),
             # Guard and library path go together: the wheels would otherwise start every Python twice, or find no libraries.

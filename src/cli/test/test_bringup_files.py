@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def parameters(plan: Plan, number: int) -> dict[str, Any]:
     """All parameters of one process as rclpy would merge them."""
     words = plan.processes[number].command
     merged: dict[str, Any] = {}
-    for flag, word in zip(words, words[1:], strict=False):
+    for flag, word in pairwise(words):
         if flag == "--params-file":
             (section,) = yaml.safe_load(Path(word).read_text()).values()
             merged.update(section["ros__parameters"])

@@ -22,7 +22,7 @@ def test_settings_name_an_input_and_a_path() -> None:
 
 @pytest.mark.parametrize("word", ["poses=x", "inputs.poses", "inputs.=x", "inputs.poses=", ""])
 def test_any_other_setting_is_refused(word: str) -> None:
-    with pytest.raises(InputError, match="expected inputs.NAME=PATH"):
+    with pytest.raises(InputError, match=r"expected inputs\.NAME=PATH"):
         evaluate.parse_settings([word])
 
 

@@ -67,7 +67,8 @@ def test_what_a_scoped_group_sets_ends_with_it(plan: Planner) -> None:
 def test_an_include_is_no_scope_and_passes_its_arguments(plan: Planner, launch_file: Callable[..., Path]) -> None:
     child = "- arg: {name: given}\n- arg: {name: own, default: o}\n- executable: {cmd: run $(var given) $(dirname)}\n"
     path = launch_file(child, "sub/child.launch.yaml")
-    found = plan("- include: {file: $(dirname)/sub/child.launch.yaml, arg: [{name: given, value: g}]}\n- executable: {cmd: run $(var own)}\n")
+    include = "- include: {file: $(dirname)/sub/child.launch.yaml, arg: [{name: given, value: g}]}\n"
+    found = plan(include + "- executable: {cmd: run $(var own)}\n")
     assert commands(found) == [["g", str(path.parent)], ["o"]]
 
 
@@ -116,7 +117,7 @@ def test_a_required_process_and_a_respawned_one_are_never_the_same(plan: Planner
         (f"- node: {NODE}, args: $(find-exec ls)}}", r"\$\(find-exec\).*only 'ros2 launch' runs"),
         (f"- node: {NODE}, args: $(vr x)}}", r"\$\(vr\).*did you mean 'var'"),
         (f"- node: {NODE}, args: $(dirname x)}}", r"\$\(dirname\): expected 0 arguments, got 1"),
-        (f"- node: {NODE}, args: \"a 'b\"}}", "No closing quotation"),
+        (f'- node: {NODE}, args: "a \'b"}}', "No closing quotation"),
         (f"- node: {NODE}, name: 1x}}", "node name: expected letters"),
         (f"- node: {NODE}, namespace: a-b}}", "namespace: expected letters"),
         (f"- node: {NODE}, on_exit: restart}}", "'on_exit': expected shutdown"),
@@ -137,7 +138,7 @@ def test_what_cannot_run_is_one_sentence_with_file_and_line(plan: Planner, actio
 
 
 def test_an_argument_that_no_file_declares_is_refused_with_the_nearest_name(plan: Planner) -> None:
-    with pytest.raises(InputError, match="launch argument 'prot'.*did you mean 'port'"):
+    with pytest.raises(InputError, match=r"launch argument 'prot'.*did you mean 'port'"):
         plan("- arg: {name: port, default: a}\n", {"prot": "b"})
 
 

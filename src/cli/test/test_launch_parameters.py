@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import yaml
 
 from lodestone_core.errors import InputError
 
-HEADER = '- let: {name: five, value: "5"}\n- let: {name: word, value: abc}\n- let: {name: empty, value: ""}\n- let: {name: one, value: "1"}\n'
+HEADER = "".join(
+    f'- let: {{name: {name}, value: "{value}"}}\n' for name, value in (("five", "5"), ("word", "abc"), ("empty", ""), ("one", "1"))
+)
 
 
 def parameters(plan: Any) -> list[dict[str, Any]]:
     """What each parameter file of the last process holds, in order."""
     words = plan.processes[-1].command
-    files = [Path(word) for flag, word in zip(words, words[1:], strict=False) if flag == "--params-file"]
+    files = [Path(word) for flag, word in pairwise(words) if flag == "--params-file"]
     return [yaml.safe_load(path.read_text())["/**"]["ros__parameters"] for path in files]
 
 

@@ -68,15 +68,14 @@ def test_a_signal_ends_every_process_and_its_children(
     assert runner.alive() == []
 
 
-def test_killing_the_runner_ends_everything_in_its_process_groups(
-    prefix: Any, launch_file: Write, start: Start, tmp_path: Path
-) -> None:
+def test_killing_the_runner_ends_everything_in_its_process_groups(prefix: Any, launch_file: Write, start: Start, tmp_path: Path) -> None:
     prefix.add("tools", "family", 'trap "" INT TERM HUP; sleep 60 & echo $$ > "$1"; wait')
     ready = tmp_path / "ready"
     runner = start(launch_file(f"- executable: {{cmd: $(exec-in-pkg family tools) {ready}}}\n"))
     runner.wait_for(ready)
     os.kill(runner.process.pid, signal.SIGKILL)
     runner.wait_until(lambda: runner.alive() == [], 5.0)
+    assert runner.process.wait() == -signal.SIGKILL
 
 
 def test_a_process_that_is_killed_leaves_no_child_and_comes_back_after_its_delay(
@@ -129,7 +128,8 @@ def test_a_process_that_ignores_the_interrupt_is_ended_when_it_comes_again(
 def test_a_program_that_cannot_start_is_a_failure_and_not_a_crash(prefix: Any, launch_file: Write, start: Start) -> None:
     prefix.add("tools", "broken", "#!/no/such/interpreter\n")
     prefix.add("tools", "waits", WAITS)
-    actions = "- node: {pkg: tools, exec: waits}\n- node: {pkg: tools, exec: broken, on_exit: shutdown}\n- node: {pkg: tools, exec: waits}\n"
+    waits = "- node: {pkg: tools, exec: waits}\n"
+    actions = f"{waits}- node: {{pkg: tools, exec: broken, on_exit: shutdown}}\n{waits}"
     runner = start(launch_file(actions))
     code, out, err = runner.end()
     assert code == 127

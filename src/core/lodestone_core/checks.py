@@ -62,17 +62,41 @@ def as_points(name: str, x: npt.ArrayLike, at_least: int = 1) -> Array:
 
 def as_unit_quaternion(name: str, q: npt.ArrayLike) -> Array:
     """A quaternion x y z w (4,), normalised when its length is 1 to within rounding in a file."""
-    array = as_array(name, q, (4,))
-    length = float(np.linalg.norm(array))
-    if abs(length - 1.0) > QUATERNION_TOLERANCE:
-        remedy = "a tracker writes zeros for a tool it does not see" if length == 0.0 else "order is x y z w"
-        raise InputError(name, expected="a quaternion of length 1", got=f"length {length:.6g}", remedy=remedy)
-    return array / length
+    return _normalised(name, as_array(name, q, (4,))[None])[0]
+
+
+def as_unit_quaternion_stack(name: str, q: npt.ArrayLike) -> Array:
+    """Quaternions (N, 4) as as_unit_quaternion takes them."""
+    return _normalised(name, as_array(name, q, (None, 4)))
 
 
 def as_covariance(name: str, C: npt.ArrayLike, size: int) -> Array:
     """A symmetric positive semi-definite matrix (size, size), made exactly symmetric."""
     array = as_array(name, C, (size, size))
+    return array if _plainly_covariances(array) else _as_covariance(name, array)
+
+
+def as_covariance_stack(name: str, C: npt.ArrayLike, size: int) -> Array:
+    """Matrices (N, size, size) as as_covariance takes them."""
+    array = as_array(name, C, (None, size, size))
+    if _plainly_covariances(array):
+        return array
+    checked = [_as_covariance(name if len(array) == 1 else f"{name}[{i}]", one) for i, one in enumerate(array)]
+    return np.array(checked).reshape(array.shape)
+
+
+def _plainly_covariances(C: Array) -> bool:
+    """Whether all (..., n, n) are exactly symmetric and positive definite: so are nearly all in a stream, and two calls tell."""
+    if not (C == np.swapaxes(C, -1, -2)).all():
+        return False
+    try:
+        np.linalg.cholesky(C)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def _as_covariance(name: str, array: Array) -> Array:
     # Judged as correlations, since the axes have different units (mm and rad); the floor is rounding of the largest.
     floor = 16.0 * np.finfo(np.float64).eps * float(np.abs(array).max())
     variance = np.diag(array)
@@ -97,6 +121,19 @@ def as_covariance(name: str, C: npt.ArrayLike, size: int) -> Array:
 def _check_count(name: str, count: int, at_least: int, what: str) -> None:
     if count < at_least:
         raise InputError(name, expected=f"at least {at_least} {what}", got=count, remedy=f"collect more {what}")
+
+
+def _normalised(name: str, q: Array) -> Array:
+    """Quaternions (N, 4) divided by their length; names the first that is not about 1."""
+    length = np.sqrt((q * q).sum(axis=1))
+    wrong = np.abs(length - 1.0) > QUATERNION_TOLERANCE
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        remedy = "a tracker writes zeros for a tool it does not see" if length[i] == 0.0 else "order is x y z w"
+        what = name if len(q) == 1 else f"{name}[{i}]"
+        raise InputError(what, expected="a quaternion of length 1", got=f"length {length[i]:.6g}", remedy=remedy)
+    normalised: Array = q / length[:, None]
+    return normalised
 
 
 def _check_poses(name: str, T: Array) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from lodestone_core.formats import tracking_text
@@ -20,10 +19,5 @@ def read_reference_stream(path: Path) -> PoseStream:
     return _valid(path.name, tracking_text.read_optical_tracking(path))
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal, for the provenance of what is computed from it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _valid(name: str, stream: tracking_text.PoseStream) -> PoseStream:
+def _valid(name: str, stream: tracking_text.RecordedStream) -> PoseStream:
     return as_pose_stream(name, stream.stamps_ns[stream.valid], stream.T_tracker_body[stream.valid])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lodestone_bench.sources.source import Pose, Sample
 from lodestone_core import se3
-from lodestone_core.formats.tracking_text import PoseStream, read_em_tracking
+from lodestone_core.formats.tracking_text import RecordedStream, read_em_tracking
 
 NS_PER_S = 1e9
 
@@ -22,7 +22,7 @@ class RecordingSource:
     for every pose. With `loop` the track begins again after its last sample and one median gap.
     """
 
-    def __init__(self, streams: dict[int, PoseStream], *, error_mm: float = 0.25, loop: bool = False) -> None:
+    def __init__(self, streams: dict[int, RecordedStream], *, error_mm: float = 0.25, loop: bool = False) -> None:
         merged = sorted((int(stamp), sensor, row) for sensor, s in streams.items() for row, stamp in enumerate(s.stamps_ns))
         self.tools = tuple(f"sensor_{sensor}" for sensor in sorted(streams))
         self.first_ns = merged[0][0]

@@ -53,9 +53,6 @@ class RecordedStream:
         return RecordedStream(self.stamps_ns[keep], self.T_tracker_body[keep], keep[keep], self.repeats_dropped)
 
 
-# The name under which the bench's player imports it.
-PoseStream = RecordedStream
-
 _Sample = tuple[int, Array | None]
 
 

@@ -16,6 +16,7 @@ from em_registration.drivers.transport import Clock, Transport
 from lodestone_core.time import NS_PER_S, ns_from_s, s_from_ns
 
 _BITS_PER_BYTE: Final = 10
+_FIRST_BAUD: Final = 9600
 # No wait is longer, so that a request to stop is heard.
 _SLICE_S: Final = 0.1
 # What a reply of each kind takes at most, per handle; for the time that a slow line needs.
@@ -43,7 +44,7 @@ class Link:
 
     def __init__(self, transport: Transport, clock: Clock, limits: LimitsConfig, stopping: Callable[[], bool]) -> None:
         self.stream = ReplyStream()
-        self.baud = 0
+        self.baud = _FIRST_BAUD
         self.handles = 1
         self._transport = transport
         self._clock = clock
@@ -129,7 +130,7 @@ class Link:
         limit_s: float = getattr(self._limits, f"{command.patience.value}_s")
         fixed, per_handle = _REPLY_BYTES[command.reply]
         bytes_at_most = len(encode(command)) + fixed + per_handle * max(1, self.handles)
-        return limit_s + bytes_at_most * _BITS_PER_BYTE / max(1, self.baud)
+        return limit_s + bytes_at_most * _BITS_PER_BYTE / self.baud
 
     def _wait(self, sent_ns: int, limit_s: float, gap: bool) -> Answer:
         """The reply; with `gap`, or after a bad reply, a silence ends the wait early: what was begun is truncated."""

@@ -9,7 +9,7 @@ from typing import Final
 from em_registration.drivers.config import AuroraConfig
 from em_registration.drivers.faults import Cause, DriverFault, Stopped
 from em_registration.drivers.session import Session
-from em_registration.drivers.trace import Record, read_trace
+from em_registration.drivers.trace import STOPPED, Record, read_trace
 from em_registration.drivers.transport import Transport
 from lodestone_core.errors import InputError
 from lodestone_core.time import ns_from_s
@@ -78,7 +78,10 @@ class TraceReplay:
     def _peek(self) -> Record:
         if self._next >= len(self._records):
             raise Stopped
-        return self._records[self._next]
+        record = self._records[self._next]
+        if record.mark == "!" and record.data == STOPPED.encode():
+            raise Stopped
+        return record
 
     def _advance(self) -> Record:
         record = self._peek()

@@ -42,6 +42,7 @@ _NEXT_STAGE: Final = {
     Stage.RESTART: Stage.PROBE,
     Stage.PROBE: Stage.RESET,
 }
+_MAY_TRACK: Final = (Stage.START, Stage.TRACKING, Stage.REPLUG, Stage.RESTART)
 # After so many faults without a good reply between them the port is closed and opened, whatever the stage.
 _FAULTS_IN_A_ROW: Final = 5
 
@@ -93,8 +94,12 @@ class Session:
     def close(self) -> None:
         """Stop tracking if the device still listens, and give the port back."""
         if self._transport is not None:
-            with contextlib.suppress(DriverFault):
-                Link(self._transport, self._clock, self._config.limits, lambda: False).ask(ndi.stop_tracking())
+            if self.status.stage in _MAY_TRACK:
+                with contextlib.suppress(DriverFault):
+                    # The session's own link would stop waiting at once.
+                    farewell = Link(self._transport, self._clock, self._config.limits, lambda: False)
+                    farewell.baud = self._link.baud
+                    farewell.ask(ndi.stop_tracking())
             self._transport.close()
             self._transport = None
 

@@ -21,6 +21,8 @@ from lodestone_core.errors import InputError
 from lodestone_core.time import NS_PER_S
 
 _FIRST_LINE: Final = "# lodestone aurora trace 1"
+STOPPED: Final = "stop"
+"""Text of the record that the driver writes when it was asked to stop."""
 _OFFSET: Final = "# wall_minus_steady_ns "
 _FLUSH_NS: Final = NS_PER_S
 _BYTES_PER_MB: Final = 1_000_000

@@ -10,7 +10,7 @@ from typing import Final
 from em_registration.drivers.config import AuroraConfig
 from em_registration.drivers.faults import DriverStatus, Stopped
 from em_registration.drivers.session import Connect, Session
-from em_registration.drivers.trace import TraceWriter, traced
+from em_registration.drivers.trace import STOPPED, TraceWriter, traced
 from em_registration.drivers.transport import SerialTransport, SystemClock
 from lodestone_core.types import TrackedFrame
 
@@ -77,6 +77,8 @@ class AuroraDriver:
             self._crash = error
             self._on_news()
         finally:
+            if self._trace is not None:
+                self._trace.write("!", STOPPED)
             self.session.close()
             if self._trace is not None:
                 self._trace.close()
