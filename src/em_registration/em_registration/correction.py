@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +32,36 @@ _NOT_VALID = {
     ToolStatus.FAULT: (Reason.INPUT_FAULT, "the tracker reports a fault of the tool: check its cable and coil"),
     ToolStatus.UNKNOWN: (Reason.INPUT_MISSING, "the tracker says nothing of this tool: check the driver's diagnostics"),
 }
-ROLL_VARIANCE = (2.0 * math.pi) ** 2
-"""rad^2: the variance of an angle of which nothing is known, as the contract with controllers has it."""
+ROLL_VARIANCE = covariance.UNOBSERVED_ROTATION_RAD2
+_X_Y_Z = np.arange(3)
 
 
-def registration_estimate(model: Registration, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:
-    """T_tracker_image as it is in use: the edge that the authority composes with the tree into bench -> image."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Adopted:
+    """A registration in use, with what follows from it alone and thus is the same for every frame.
+
+    `estimate` is T_tracker_image as the authority composes it with the tree; its stamp and epoch are the frame's to give.
+    """
+
+    model: Registration
+    T_image_tracker: Array
+    C_image_tracker: Array
+    estimate: Estimate
+
+
+def adopt(model: Registration, config: RegistrationConfig) -> Adopted:
+    """Make a registration ready for use."""
+    T, C = model.T_tracker_image, model.covariance
+    return Adopted(model, se3.inverse(T), covariance.invert(T, C), _registration_estimate(model, config))
+
+
+def _registration_estimate(model: Registration, config: RegistrationConfig) -> Estimate:
     target = np.array(config.target_image_mm)
-    tre_mm = covariance.expected_radius_95(covariance.tre_covariance_at(model.T_tracker_image, model.covariance, target))
+    C_target = covariance.tre_covariance_at(model.T_tracker_image, model.covariance, target)
+    tre_mm = float(covariance.expected_radius_95(C_target))
     reason = Reason.EXPECTED_TRE_HIGH if tre_mm > config.gates.degraded_tre_mm else Reason.NONE
     return Estimate(
-        stamp_ns=stamp_ns,
+        stamp_ns=0,
         parent=config.tracker_frame,
         child=config.image_frame,
         state=_state(reason, tre_mm > config.gates.max_tre_mm),
@@ -50,58 +71,83 @@ def registration_estimate(model: Registration, config: RegistrationConfig, epoch
         detail=_sentence(reason, tre_mm, math.nan, config.gates),
         target_mm=config.target_image_mm,
         expected_tre_mm=tre_mm,
-        epoch=epoch,
     )
 
 
-def corrected_tool(model: Registration, config: RegistrationConfig, epoch: int, stamp_ns: int, tool: ToolSample) -> Estimate:
-    """T_image_tool of one measured tool; INVALID without a pose when the tracker gave none or the quality gates refuse it."""
-    if tool.status is not ToolStatus.VALID or tool.T_tracker_tool is None:
-        reason, remedy = _NOT_VALID.get(tool.status, (Reason.MALFORMED, "the driver sent a valid tool without a pose"))
-        return without_pose(config, epoch, stamp_ns, tool.name, State.INVALID, reason, tool.detail or remedy)
-    T_image_tool, C = image_from_tool(model, config, tool)
-    target = reference_on_tool(model, tool.name)
-    tre_mm = covariance.expected_radius_95(covariance.tre_covariance_at(T_image_tool, C, np.array(target)))
-    reason = quality_reasons(tool, tre_mm, config.gates)
-    invalid = not tre_mm <= config.gates.max_tre_mm or tool.rms_error_mm > config.gates.max_rms_error_mm
+def corrected_tools(
+    adopted: Adopted, config: RegistrationConfig, epoch: int, stamp_ns: int, tools: Sequence[ToolSample]
+) -> list[Estimate]:
+    """T_image_tool of each tool; INVALID without a pose when the tracker gave none, and when the quality gates refuse it.
+
+    All tools of a frame go through the maths at once: a call costs more than the numbers of a tool.
+    """
+    measured = [tool for tool in tools if tool.status is ToolStatus.VALID and tool.T_tracker_tool is not None]
+    T, C = image_from_tools(adopted, config, measured)
+    targets = [reference_on_tool(adopted.model, tool.name) for tool in measured]
+    radii = covariance.expected_radius_95(covariance.tre_covariance_at(T, C, np.array(targets).reshape(-1, 3)))
+    corrected = iter(map(Corrected, T, C, targets, radii.tolist()))
+    return [
+        _corrected_estimate(tool, next(corrected), config, epoch, stamp_ns)
+        if tool.status is ToolStatus.VALID and tool.T_tracker_tool is not None
+        else _not_measured(tool, config, epoch, stamp_ns)
+        for tool in tools
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corrected:
+    """T_image_tool of one tool, its covariance, and the expected error (95 %) at a target in the tool's frame."""
+
+    T_image_tool: Array
+    covariance: Array
+    target_mm: tuple[float, float, float]
+    tre_mm: float
+
+
+def _corrected_estimate(tool: ToolSample, pose: Corrected, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:
+    reason = quality_reasons(tool, pose.tre_mm, config.gates)
+    invalid = not pose.tre_mm <= config.gates.max_tre_mm or tool.rms_error_mm > config.gates.max_rms_error_mm
     return Estimate(
         stamp_ns=stamp_ns,
         parent=config.image_frame,
         child=corrected_frame(config, tool.name),
         state=_state(reason & ~Reason.UNOBSERVED_DIRECTION, invalid),
-        T_parent_child=T_image_tool,
-        covariance=C,
+        T_parent_child=pose.T_image_tool,
+        covariance=pose.covariance,
         reasons=reason,
-        detail=_sentence(reason, tre_mm, tool.rms_error_mm, config.gates),
-        target_mm=target,
-        expected_tre_mm=tre_mm,
+        detail=_sentence(reason, pose.tre_mm, tool.rms_error_mm, config.gates),
+        target_mm=pose.target_mm,
+        expected_tre_mm=pose.tre_mm,
         epoch=epoch,
     )
 
 
-def image_from_tool(model: Registration, config: RegistrationConfig, tool: ToolSample) -> tuple[Array, Array]:
-    """T_image_tool and its covariance: the registration's and the measurement's together."""
-    assert tool.T_tracker_tool is not None  # the caller has looked at the status
-    T_image_tracker = se3.inverse(model.T_tracker_image)
-    C_image_tracker = covariance.invert(model.T_tracker_image, model.covariance)
-    C = covariance.compose(T_image_tracker, C_image_tracker, tool.T_tracker_tool, tool_noise(model, config, tool))
-    return T_image_tracker @ tool.T_tracker_tool, C
+def _not_measured(tool: ToolSample, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:
+    reason, remedy = _NOT_VALID.get(tool.status, (Reason.MALFORMED, "the driver sent a valid tool without a pose"))
+    return without_pose(config, epoch, stamp_ns, tool.name, State.INVALID, reason, tool.detail or remedy)
 
 
-def tool_noise(model: Registration, config: RegistrationConfig, tool: ToolSample) -> Array:
-    """6x6 covariance of this measured pose about the tracker's axes at the tool's origin.
+def image_from_tools(adopted: Adopted, config: RegistrationConfig, tools: Sequence[ToolSample]) -> tuple[Array, Array]:
+    """T_image_tool (N, 4, 4) of measured tools and covariances (N, 6, 6): the registration's and the measurement's together."""
+    T_tracker_tool = np.array([tool.T_tracker_tool for tool in tools]).reshape(-1, 4, 4)
+    C_tracker_tool = tool_noise(adopted.model, config, tools, T_tracker_tool)
+    C = covariance.compose(adopted.T_image_tracker, adopted.C_image_tracker, T_tracker_tool, C_tracker_tool)
+    return adopted.T_image_tracker @ T_tracker_tool, C
+
+
+def tool_noise(model: Registration, config: RegistrationConfig, tools: Sequence[ToolSample], T_tracker_tool: Array) -> Array:
+    """Covariances (N, 6, 6) of these measured poses (N, 4, 4) about the tracker's axes at each tool's origin.
 
     What the calibration saw, never less than what the tracker says of this very sample; for a 5-DOF sensor nothing is known of the roll.
     """
-    known = model.tools.get(tool.name)
-    C = known.noise.copy() if known else np.diag([config.tool_sigma_mm**2] * 3 + [config.tool_sigma_rad**2] * 3)
-    if math.isfinite(tool.rms_error_mm):
-        shortfall = tool.rms_error_mm**2 - float(np.trace(C[:3, :3]))
-        if shortfall > 0.0:
-            C[:3, :3] += np.eye(3) * shortfall / 3.0
-    if tool.degrees_of_freedom == 5 and tool.T_tracker_tool is not None:
-        roll_axis = tool.T_tracker_tool[:3, 2]
-        C[3:, 3:] += ROLL_VARIANCE * np.outer(roll_axis, roll_axis)
+    unknown = np.diag([config.tool_sigma_mm**2] * 3 + [config.tool_sigma_rad**2] * 3)
+    C = np.array([model.tools[tool.name].noise if tool.name in model.tools else unknown for tool in tools]).reshape(-1, 6, 6)
+    said_mm2 = np.array([tool.rms_error_mm**2 if math.isfinite(tool.rms_error_mm) else 0.0 for tool in tools])
+    shortfall = np.maximum(said_mm2 - np.trace(C[:, :3, :3], axis1=1, axis2=2), 0.0)
+    C[:, _X_Y_Z, _X_Y_Z] += shortfall[:, None] / 3.0
+    roll_variance = np.array([ROLL_VARIANCE if tool.degrees_of_freedom == 5 else 0.0 for tool in tools])
+    roll_axis = T_tracker_tool[:, :3, 2]
+    C[:, 3:, 3:] += roll_variance[:, None, None] * roll_axis[:, :, None] * roll_axis[:, None, :]
     return C
 
 

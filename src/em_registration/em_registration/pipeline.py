@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from em_registration.config import RegistrationConfig
-from em_registration.correction import corrected_tool, registration_estimate, without_pose
+from em_registration.correction import Adopted, adopt, corrected_tools, without_pose
 from em_registration.registration import Registration, parse_registration
 from em_registration.types import Event, EventKind, Update
 from lodestone_core.estimate import Estimate, Reason, State
@@ -20,7 +19,7 @@ class Pipeline:
 
     def __init__(self, config: RegistrationConfig) -> None:
         self._config = config
-        self._model: Registration | None = None
+        self._adopted: Adopted | None = None
         self._pending: list[Event] = []
         self._last_stamp_ns: int | None = None
         self.epoch = 0
@@ -28,7 +27,7 @@ class Pipeline:
     @property
     def model(self) -> Registration | None:
         """The registration in use."""
-        return self._model
+        return self._adopted.model if self._adopted else None
 
     def request(self, event: Event) -> None:
         """Have an event take effect with the next frame (live: stamp 0) or with the first frame at or after its stamp (replay)."""
@@ -40,28 +39,24 @@ class Pipeline:
             return None
         self._last_stamp_ns = frame.stamp_ns
         events = tuple(self._apply(event, frame) for event in self._take_due(frame.stamp_ns))
-        return Update(frame.stamp_ns, frame.received_ns, tuple(self._estimates(frame)), events)
+        estimates = self._initialising(frame) if self._adopted is None else self._registered(frame, self._adopted)
+        return Update(frame.stamp_ns, frame.received_ns, tuple(estimates), events)
 
     def clock_stepped_back(self) -> None:
         """The input's clock went backward (a bag restarted, the host's clock was set): accept older stamps again, in a new epoch."""
         self._last_stamp_ns = None
         self.epoch += 1
 
-    def _estimates(self, frame: TrackedFrame) -> Iterable[Estimate]:
-        if self._model is None:
-            yield self._initialising(frame)
-            for tool in frame.tools:
-                state, reason = State.INITIALISING, Reason.NO_REGISTRATION
-                yield without_pose(self._config, self.epoch, frame.stamp_ns, tool.name, state, reason, NO_REGISTRATION)
-            return
-        yield registration_estimate(self._model, self._config, self.epoch, frame.stamp_ns)
-        for tool in frame.tools:
-            yield corrected_tool(self._model, self._config, self.epoch, frame.stamp_ns, tool)
+    def _registered(self, frame: TrackedFrame, adopted: Adopted) -> list[Estimate]:
+        registration = replace(adopted.estimate, stamp_ns=frame.stamp_ns, epoch=self.epoch)
+        return [registration, *corrected_tools(adopted, self._config, self.epoch, frame.stamp_ns, frame.tools)]
 
-    def _initialising(self, frame: TrackedFrame) -> Estimate:
+    def _initialising(self, frame: TrackedFrame) -> list[Estimate]:
+        at, state, reason = frame.stamp_ns, State.INITIALISING, Reason.NO_REGISTRATION
         frames = self._config.tracker_frame, self._config.image_frame
-        state, reason = State.INITIALISING, Reason.NO_REGISTRATION
-        return Estimate(frame.stamp_ns, *frames, state, reasons=reason, detail=NO_REGISTRATION, epoch=self.epoch)
+        registration = Estimate(at, *frames, state, reasons=reason, detail=NO_REGISTRATION, epoch=self.epoch)
+        names = [tool.name for tool in frame.tools]
+        return [registration, *(without_pose(self._config, self.epoch, at, name, state, reason, NO_REGISTRATION) for name in names)]
 
     def _take_due(self, stamp_ns: int) -> list[Event]:
         due = [event for event in self._pending if event.stamp_ns <= stamp_ns]
@@ -70,10 +65,10 @@ class Pipeline:
 
     def _apply(self, event: Event, frame: TrackedFrame) -> Event:
         if event.kind is EventKind.MODEL_ADOPTED:
-            self._model = parse_registration(event.model, "adopted registration")
+            self._adopted = adopt(parse_registration(event.model, "adopted registration"), self._config)
             self.epoch += 1
         elif event.kind is EventKind.RESET:
-            self._model = None
+            self._adopted = None
             self.epoch += 1
         return replace(event, stamp_ns=frame.stamp_ns, epoch=self.epoch)
 

@@ -57,8 +57,8 @@ class Authority:
             if estimate.child == self._config.image_frame and estimate.parent != self._source:
                 # Another registration of the image: for its own subscribers, never for the tree.
                 continue
-            edge = self._edges.setdefault(estimate.child, Edge(estimate.child, self._config.image_frame, self._config))
-            good = edge.offer(self._into_tree(replace(estimate, stamp_ns=stamp_ns)), now_ns, steady_ns)
+            sampled = estimate if estimate.stamp_ns == stamp_ns else replace(estimate, stamp_ns=stamp_ns)
+            good = self._edge(estimate.child).offer(self._into_tree(sampled), now_ns, steady_ns)
             if good is not None and good.T_parent_child is not None:
                 accepted.append(good)
                 transforms.append(PoseSample(good.stamp_ns, good.parent, good.child, good.T_parent_child))
@@ -75,6 +75,11 @@ class Authority:
     def report(self, now_ns: int) -> tuple[EdgeReport, ...]:
         """The state of every edge."""
         return tuple(edge.report(now_ns) for edge in self._edges.values())
+
+    def _edge(self, child: str) -> Edge:
+        if child not in self._edges:
+            self._edges[child] = Edge(child, self._config.image_frame, self._config)
+        return self._edges[child]
 
     def _ordered(self, estimates: Iterable[Estimate]) -> list[Estimate]:
         # The image first: the tools below it are judged against what it says now.
@@ -99,7 +104,7 @@ class Authority:
             detail = f"the rig says nothing of {self._config.root} -> {estimate.parent}: add it to the rig's frames.yaml"
             return replace(estimate, parent=self._config.root, state=State.INVALID, reasons=Reason.FRAME_MISMATCH, detail=detail)
         # The rig's static frames are taken as exact: they cancel between image and tools, which is what controllers compare.
-        C = covariance.compose(T_root_source, np.zeros((6, 6)), estimate.T_parent_child, estimate.covariance)
+        C = covariance.seen_from(T_root_source, estimate.covariance)
         return replace(estimate, parent=self._config.root, T_parent_child=T_root_source @ estimate.T_parent_child, covariance=C)
 
     def _look_at_clock(self, now_ns: int) -> None:

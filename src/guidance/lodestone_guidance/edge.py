@@ -115,7 +115,7 @@ class Edge:
         self._arrival_steady_ns = steady_ns
         self._last_stamp_ns = estimate.stamp_ns
         self._in_force = True
-        self._accepted = replace(estimate, epoch=self._epoch)
+        self._accepted = estimate if estimate.epoch == self._epoch else replace(estimate, epoch=self._epoch)
         return self._accepted
 
     def _frame_mismatch(self, estimate: Estimate) -> Refusal | None:

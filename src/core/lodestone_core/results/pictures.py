@@ -160,6 +160,39 @@ def track_over_time(path: Path, time_s: Array, points: Array, spans: Sequence[tu
     return Picture(path.name, caption)
 
 
+def track_and_error(
+    path: Path, points: Array, error: Array, series: Mapping[str, tuple[Array, Array, Array]], caption: str, title: str
+) -> Picture:
+    """Where a tool went and how far off it was.
+
+    Left: places (N, 3) in mm, coloured by their error (N,). Right, for each name: times (M,) in s, errors (M,) and the radii (M,) that
+    were predicted to hold 95 % of them, in mm.
+    """
+    with _figure(path, 11.0, 4.6) as figure:
+        grid = figure.add_gridspec(max(1, len(series)), 2, width_ratios=(1.0, 1.25))
+        space = figure.add_subplot(grid[:, 0], projection="3d")
+        highest = float(np.percentile(error, 98))
+        dots = space.scatter(*points.T, c=error, s=9, cmap="viridis", vmin=0.0, vmax=highest, depthshade=False)
+        space.plot(*points.T, color=_GREY, linewidth=0.4, alpha=0.5)
+        space.set(xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")
+        space.set_title(title, fontsize=10)
+        _equal_axes(space, points, zoom=0.95)
+        figure.colorbar(dots, ax=space, label="error (mm)", shrink=0.6, pad=0.12, extend="max", location="left")
+        shared = None
+        for row, ((name, (time_s, errors, radii)), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
+            axes = figure.add_subplot(grid[row, 1], sharex=shared, sharey=shared)
+            shared = shared or axes
+            axes.fill_between(time_s, radii, color=colour, alpha=0.12, linewidth=0.0, label="expected, 95 %")
+            axes.plot(time_s, errors, ".", markersize=3.5, color=colour, label=f"error, RMS {np.sqrt(np.mean(errors**2)):.2f} mm")
+            axes.set_title(name, loc="left", fontsize=10)
+            axes.set_ylabel("mm")
+            axes.set_ylim(bottom=0.0)
+            _legend_above(axes, 2)
+        if shared is not None:
+            figure.axes[-1].set_xlabel("time (s)")
+    return Picture(path.name, caption)
+
+
 def _legend_above(axes: Axes, columns: int) -> None:
     """A legend that covers no data."""
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns)
@@ -180,11 +213,11 @@ def _colours(count: int) -> tuple[str, ...]:
     return tuple(COLOURS[i % len(COLOURS)] for i in range(count))
 
 
-def _equal_axes(axes: Any, points: Array) -> None:
+def _equal_axes(axes: Any, points: Array, zoom: float = 1.25) -> None:
     """The same scale on all axes, so that a residual points where it should; a flat set keeps some depth."""
     extent = points.max(axis=0) - points.min(axis=0)
     half = 0.5 * np.maximum(extent, 0.25 * extent.max()) + 0.05 * extent.max()
     middle = 0.5 * (points.max(axis=0) + points.min(axis=0))
     for set_limits, low, high in zip((axes.set_xlim, axes.set_ylim, axes.set_zlim), middle - half, middle + half, strict=True):
         set_limits(float(low), float(high))
-    axes.set_box_aspect(tuple(half.tolist()), zoom=1.25)
+    axes.set_box_aspect(tuple(half.tolist()), zoom=zoom)

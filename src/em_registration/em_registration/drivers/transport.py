@@ -74,7 +74,7 @@ class SerialTransport:
         """Open it. Raises DriverFault, which tells a missing port from a forbidden, a busy and a wrong one."""
         self._serial = _open(port, baud)
         # Takes FTDI adapters from 16 ms to 1 ms; a pseudo-terminal or a driver without the flag refuses, and that is fine.
-        with contextlib.suppress(ValueError, OSError, NotImplementedError):
+        with contextlib.suppress(ValueError, OSError):
             self._serial.set_low_latency_mode(True)
 
     def write(self, data: bytes) -> None:

@@ -125,11 +125,19 @@ def error_rows(method: str, name: str, error: TrackError, seed: int, block: int)
 
 
 def draw(errors: Mapping[tuple[str, str], TrackError], out: Path) -> list[Picture]:
-    """Error against time and its distribution, of what went out live."""
+    """Where the tools went with what error, and the distribution of the errors, of what went out live."""
     live = {f"sensor {name}": error for (method, name), error in errors.items() if method == "live"}
-    series = {name: (seconds_of(error), error.error_mm) for name, error in live.items()}
+    first = next(iter(live.values()))
     return [
-        pictures.error_over_time(out / "error_over_time.png", series, "Error of the corrected frames against the optical tracker."),
+        pictures.track_and_error(
+            out / "demo.png",
+            first.reference_mm,
+            first.error_mm,
+            {name: (seconds_of(error), error.error_mm, error.predicted_mm) for name, error in live.items()},
+            "Left: path of the marker in the image frame, coloured by the error of the corrected frame. Right: that error against time, "
+            "and the radius that was broadcast with it as holding 95 % of the errors.",
+            f"{len(first.error_mm)} corrected frames",
+        ),
         pictures.error_distribution(
             out / "error_distribution.png",
             {name: error.error_mm for name, error in live.items()},

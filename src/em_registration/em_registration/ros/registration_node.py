@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,13 @@ from em_registration.ros.session_services import SessionServices
 from lodestone_core.estimate import Estimate
 from lodestone_core.messages import EstimateSet, frame_from_msg
 from lodestone_core.ros import qos
-from lodestone_core.ros.conversions import estimates_to_msg, pose_sample_to_msg
+from lodestone_core.ros.conversions import estimates_to_msg
 from lodestone_core.ros.diagnostics import Level
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_core.time import s_from_ns
-from lodestone_core.types import PoseSample
 from lodestone_msgs.msg import Event as EventMsg
-from lodestone_msgs.msg import RegistrationEstimates, TrackedTools
+from lodestone_msgs.msg import RegistrationEstimate, RegistrationEstimates, TrackedTools
 
 
 class RegistrationNode(LodestoneNode[RegistrationConfig]):
@@ -60,24 +58,26 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         update = self._pipeline.update(frame)
         if update is None:
             return
+        message = estimates_to_msg(EstimateSet(update.stamp_ns, update.received_ns, update.estimates))
         latency_s = s_from_ns(time.time_ns() - frame.received_ns)
-        estimates = tuple(replace(estimate, processing_latency_s=latency_s) for estimate in update.estimates)
-        self._estimates.publish(estimates_to_msg(EstimateSet(update.stamp_ns, update.received_ns, estimates)))
+        for estimate in message.estimates:
+            estimate.processing_latency = latency_s
+        self._estimates.publish(message)
+        # TF waits for the estimates only; everything else comes after them.
         for event in update.events:
             self._events.publish(event_to_msg(event))
-        for estimate in estimates:
+        for estimate in message.estimates:
             self._publish_corrected(estimate)
         self._session.on_frame(frame)
-        self._report(estimates)
+        self._report(update.estimates)
 
-    def _publish_corrected(self, estimate: Estimate) -> None:
-        if estimate.T_parent_child is None or not estimate.state.usable or estimate.parent != self.config.image_frame:
+    def _publish_corrected(self, estimate: RegistrationEstimate) -> None:
+        if estimate.state not in USABLE or estimate.header.frame_id != self.config.image_frame:
             return
-        name = estimate.child
+        name = estimate.child_frame_id
         if name not in self._corrected:
             self._corrected[name] = self.create_publisher(PoseStamped, f"~/{name}/measured_cp", qos.DEVICE)
-        sample = PoseSample(estimate.stamp_ns, estimate.parent, name, estimate.T_parent_child)
-        self._corrected[name].publish(pose_sample_to_msg(sample))
+        self._corrected[name].publish(PoseStamped(header=estimate.header, pose=estimate.pose.pose))
 
     def _report(self, estimates: tuple[Estimate, ...]) -> None:
         for estimate in estimates:
@@ -90,6 +90,7 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
             self.diagnostics.report(level, estimate.detail or estimate.state.name, values=values, component=estimate.child)
 
 
+USABLE = (RegistrationEstimate.STATE_OK, RegistrationEstimate.STATE_DEGRADED)
 CLOCK_STEP_NS = 1_000_000_000
 """A stamp further back than this is a clock that was set or a bag that restarted, not a late message."""
 

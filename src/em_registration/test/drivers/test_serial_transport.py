@@ -3,6 +3,7 @@
 import os
 import pty
 import time
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,8 @@ def test_baud_rates_outside_the_posix_list_are_set(line):
     port = SerialTransport(line[1], 9600)
     for baud in (230400, 921600, 1228739, 9600):
         port.set_baud(baud, handshake=False)
+        os.write(line[0], b"at any rate")
+        assert port.read(1.0) == b"at any rate"
     port.close()
 
 
@@ -66,7 +69,7 @@ def test_path_that_is_no_serial_port(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
 def test_port_without_permission(line):
-    os.chmod(line[1], 0)
+    Path(line[1]).chmod(0)
     assert cause_of(line[1]) is Cause.PERMISSION
 
 

@@ -60,8 +60,8 @@ def test_replay_goes_through_faults_and_recovery_as_it_was(recorded):
 def test_trace_holds_both_directions_with_rising_times(recorded):
     _, path, device = recorded(steps=60)
     trace = read_trace(path)
-    assert [record.data for record in trace.records if record.mark == ">"][0].startswith(b"INIT:E3A5")
     sent = [record for record in trace.records if record.mark == ">"]
+    assert sent[0].data == b"INIT:E3A5\r"
     assert len(sent) == len([text for text in device.log if text not in ("BREAK", "CLOSE")])
     times = [record.time_ns for record in trace.records]
     assert times == sorted(times)

@@ -8,10 +8,9 @@ from typing import Any
 
 from tf2_msgs.msg import TFMessage
 
-from lodestone_core.estimate import Estimate
-from lodestone_core.messages import estimates_from_msg
+from lodestone_core.messages import EstimateSet, estimates_from_msg
 from lodestone_core.ros import qos
-from lodestone_core.ros.conversions import estimate_to_msg, transforms_to_msg
+from lodestone_core.ros.conversions import estimates_to_msg, transforms_to_msg
 from lodestone_core.ros.diagnostics import Level
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
@@ -56,8 +55,10 @@ class AuthorityNode(LodestoneNode[AuthorityConfig]):
         decision = self._authority.decide(sample.stamp_ns, sample.estimates, self._now_ns(), time.monotonic_ns())
         if decision.transforms:
             self._tf.publish(transforms_to_msg(decision.transforms))
-        for estimate in decision.accepted:
-            self._output(estimate).publish(estimate_to_msg(estimate))
+        # TF is out; everything else may come after it.
+        accepted = EstimateSet(sample.stamp_ns, sample.received_ns, decision.accepted)
+        for estimate in estimates_to_msg(accepted).estimates:
+            self._output(estimate.child_frame_id).publish(estimate)
         if decision.changed:
             self._publish_status()
 
@@ -73,11 +74,10 @@ class AuthorityNode(LodestoneNode[AuthorityConfig]):
             level = Level.OK if report.broadcast else Level.WARN
             self.diagnostics.report(level, report.detail or report.state.name, component=f"{report.parent} -> {report.child}")
 
-    def _output(self, estimate: Estimate) -> Any:
-        if estimate.child not in self._outputs:
-            topic = f"registration/{estimate.child}"
-            self._outputs[estimate.child] = self.create_publisher(RegistrationEstimate, topic, qos.ESTIMATE)
-        return self._outputs[estimate.child]
+    def _output(self, child: str) -> Any:
+        if child not in self._outputs:
+            self._outputs[child] = self.create_publisher(RegistrationEstimate, f"registration/{child}", qos.ESTIMATE)
+        return self._outputs[child]
 
     def _now_ns(self) -> int:
         # Not a stamp: the age of a sample is the node's clock minus its acquisition.
