@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import sys
 import sysconfig
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from .layout import Layout
@@ -50,6 +51,6 @@ def python_problem(layout: Layout) -> str:
 
 def rclpy_builds() -> list[str]:
     """File names of the sourced rclpy's compiled part; a Python of pyenv or conda is often not the one that it was built for."""
-    spec = importlib.util.find_spec("rclpy")
+    spec = PathFinder.find_spec("rclpy")
     folders = spec.submodule_search_locations if spec else None
     return sorted(path.name for folder in folders or () for path in Path(folder).glob("_rclpy_pybind11*.so"))

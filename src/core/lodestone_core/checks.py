@@ -20,9 +20,7 @@ def as_array(name: str, value: npt.ArrayLike, shape: tuple[int | None, ...]) -> 
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(
-            name, expected=f"{expected} of numbers", got=f"{type(value).__name__}", remedy="give plain numbers"
-        ) from None
+        raise InputError(name, expected=f"{expected} of numbers", got=f"{type(value).__name__}", remedy="give plain numbers") from None
     if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
         transposed = array.ndim == 2 and all(n in (None, m) for n, m in zip(shape, array.shape[::-1], strict=False))
         remedy = "transpose it" if transposed else "check which value goes where"
@@ -62,7 +60,8 @@ def as_points(name: str, x: npt.ArrayLike, at_least: int = 1) -> Array:
 
 def as_unit_quaternion(name: str, q: npt.ArrayLike) -> Array:
     """A quaternion x y z w (4,), normalised when its length is 1 to within rounding in a file."""
-    return _normalised(name, as_array(name, q, (4,))[None])[0]
+    normalised: Array = _normalised(name, as_array(name, q, (4,))[None])[0]
+    return normalised
 
 
 def as_unit_quaternion_stack(name: str, q: npt.ArrayLike) -> Array:
@@ -87,7 +86,7 @@ def as_covariance_stack(name: str, C: npt.ArrayLike, size: int) -> Array:
 
 def _plainly_covariances(C: Array) -> bool:
     """Whether all (..., n, n) are exactly symmetric and positive definite: so are nearly all in a stream, and two calls tell."""
-    if not (C == np.swapaxes(C, -1, -2)).all():
+    if not (np.swapaxes(C, -1, -2) == C).all():
         return False
     try:
         np.linalg.cholesky(C)

@@ -175,9 +175,7 @@ class ClockEstimator:
         width_ns = latest_ns - earliest_ns
         return self._finish(latest_ns, width_ns // 2, width_ns / math.sqrt(12.0), skipped, event)
 
-    def _finish(
-        self, latest_ns: int, before_ns: int, sigma_ns: float, skipped: int, event: Event | None
-    ) -> ClockEstimate:
+    def _finish(self, latest_ns: int, before_ns: int, sigma_ns: float, skipped: int, event: Event | None) -> ClockEstimate:
         """The estimate `before_ns` ahead of the arrival, less the latency, and after the one before."""
         stamp_ns = latest_ns - before_ns - self._latency_ns
         if self._last is not None:

@@ -34,6 +34,7 @@ __all__ = [
 
 # The variance that marks a direction about which nothing is known, such as the roll of a 5-DOF sensor.
 UNOBSERVED_ROTATION_RAD2 = (2.0 * math.pi) ** 2
+_IDENTITY = np.eye(6)
 
 
 def about_child_origin(T: Array, C_tangent: Array) -> Array:
@@ -67,8 +68,7 @@ def invert(T: Array, C: Array) -> Array:
 def tre_covariance_at(T: Array, C: Array, point_child: Array) -> Array:
     """Covariance (3, 3) in mm^2 along the parent's axes of where T_parent_child puts a point (..., 3) of the child."""
     arm = (T[..., :3, :3] @ np.asarray(point_child, dtype=np.float64)[..., None])[..., 0]
-    J = np.concatenate([np.broadcast_to(np.eye(3), (*arm.shape, 3)), -hat(arm)], axis=-1)
-    return _propagate(J, C)
+    return _propagate(_lever(-arm)[..., :3, :], C)
 
 
 def _propagate(J: Array, C: Array) -> Array:
@@ -79,8 +79,8 @@ def _propagate(J: Array, C: Array) -> Array:
 
 def _lever(arm: Array) -> Array:
     """[[I, hat(arm)], [0, I]]."""
-    J = np.zeros((*arm.shape[:-1], 6, 6))
-    J[..., :, :] = np.eye(6)
+    J = np.empty((*arm.shape[:-1], 6, 6))
+    J[...] = _IDENTITY
     J[..., :3, 3:] = hat(arm)
     return J
 

@@ -55,7 +55,8 @@ def point_from_msg(msg: Message) -> Array:
 
 def pose_from_msg(msg: Message) -> Array:
     """T_parent_child (4x4, mm) of a Pose. Raises InputError unless it is finite with a quaternion of unit length."""
-    return poses_from_msg([msg])[0]
+    T: Array = poses_from_msg([msg])[0]
+    return T
 
 
 def poses_from_msg(messages: Sequence[Message]) -> Array:
@@ -65,7 +66,8 @@ def poses_from_msg(messages: Sequence[Message]) -> Array:
 
 def transform_from_msg(msg: Message) -> Array:
     """T_parent_child (4x4, mm) of a Transform. Raises InputError as pose_from_msg does."""
-    return _rigid("transform", [_seven(msg.translation, msg.rotation)])[0]
+    T: Array = _rigid("transform", [_seven(msg.translation, msg.rotation)])[0]
+    return T
 
 
 def pose_sample_from_msg(msg: Message, child: str) -> PoseSample:

@@ -17,6 +17,7 @@ from lodestone_core.types import Array
 
 # Below this angle the closed forms lose digits to cancellation; the series, cut where their terms pass 1e-17, do not.
 _SERIES_BELOW_RAD = 0.5
+_IDENTITY = np.eye(3)
 # Row by row what hat() makes of the unit vectors x, y, z.
 _GENERATORS = np.array(
     [
@@ -112,7 +113,8 @@ def geodesic(T0: Array, T1: Array) -> Array:
 def hat(v: Array) -> Array:
     """Skew matrix (..., 3, 3) with hat(v) w = v x w."""
     v = np.asarray(v, dtype=np.float64)
-    return (v @ _GENERATORS).reshape(*v.shape, 3)
+    S: Array = v @ _GENERATORS
+    return S.reshape(*v.shape, 3)
 
 
 def left_jacobian(phi: Array) -> Array:
@@ -158,7 +160,7 @@ def _rotation(T: Array) -> Rotation:
 
 def _plainly_rotations(R: Array) -> bool:
     """Whether all (N, 3, 3) are rotations to rounding, so that scipy need not look; it takes 0.1 ms for that."""
-    defect = np.abs(R @ np.swapaxes(R, 1, 2) - np.eye(3))
+    defect = np.abs(R @ np.swapaxes(R, 1, 2) - _IDENTITY)
     return bool((defect < 1e-12).all() and (np.linalg.det(R) > 0.0).all())
 
 

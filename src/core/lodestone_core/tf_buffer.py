@@ -74,9 +74,7 @@ class TfBuffer:
         self._edges: dict[str, _Edge] = {}
         self._clock_ns: int | None = None
 
-    def set_transform(
-        self, parent: str, child: str, stamp_ns: int, T: npt.ArrayLike, static: bool = False
-    ) -> LookupFailure | None:
+    def set_transform(self, parent: str, child: str, stamp_ns: int, T: npt.ArrayLike, static: bool = False) -> LookupFailure | None:
         """Take T_parent_child (4x4, mm); None when taken, otherwise why not, with the buffer unchanged."""
         try:
             pose = as_se3(f"transform {parent} -> {child}", T)
@@ -188,9 +186,7 @@ class TfBuffer:
             from_source.pop()
         return from_target, from_source
 
-    def _samples(
-        self, target: str, source: str, stamp_ns: int
-    ) -> tuple[list[_Sample], list[_Sample]] | LookupFailure:
+    def _samples(self, target: str, source: str, stamp_ns: int) -> tuple[list[_Sample], list[_Sample]] | LookupFailure:
         """What `_chains` gives, at one time."""
         chains = self._chains(target, source)
         if isinstance(chains, LookupFailure):

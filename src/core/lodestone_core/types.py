@@ -46,7 +46,10 @@ class ToolSample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedFrame:
-    """All tools of one new hardware frame. `stamp_ns` is acquisition, `received_ns` the arrival of the reply's last byte, both host clock."""
+    """All tools of one new hardware frame.
+
+    `stamp_ns` is acquisition, `received_ns` the arrival of the reply's last byte; both on the host clock.
+    """
 
     stamp_ns: int
     received_ns: int

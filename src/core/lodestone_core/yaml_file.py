@@ -22,9 +22,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key_node.value!r} stands there twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key_node.value!r} stands there twice", key_node.start_mark)
             if isinstance(key_node, yaml.ScalarNode):
                 seen.add(key_node.value)
         return super().construct_mapping(node, deep)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from lodestone_core import se3
-from lodestone_core.checks import as_covariance, as_point, as_points, as_se3, as_se3_stack, as_unit_quaternion
+from lodestone_core.checks import (
+    as_covariance,
+    as_covariance_stack,
+    as_point,
+    as_points,
+    as_se3,
+    as_se3_stack,
+    as_unit_quaternion,
+    as_unit_quaternion_stack,
+)
 from lodestone_core.errors import InputError
 
 POSE = se3.exp(np.array([1e3, -20.0, 30.0, 0.4, -0.5, 0.6]))
@@ -91,3 +100,18 @@ def test_covariances_with_an_exact_direction_or_mixed_scales_pass() -> None:
 def test_what_is_no_covariance_is_refused(C: np.ndarray, says: str) -> None:
     with pytest.raises(InputError, match=says):
         as_covariance("C", C, 3)
+
+
+def test_a_stack_is_judged_as_one_by_one_and_the_first_that_fails_is_named() -> None:
+    flat, crooked = np.diag([1.0, 1.0, 0.0]), np.eye(3) + np.eye(3, k=1) * 1e-9
+    np.testing.assert_array_equal(
+        as_covariance_stack("C", [np.eye(3), flat, crooked], 3), [as_covariance("C", one, 3) for one in (np.eye(3), flat, crooked)]
+    )
+    with pytest.raises(InputError, match=r"C\[1\].*negative"):
+        as_covariance_stack("C", [np.eye(3), -np.eye(3)], 3)
+    with pytest.raises(InputError, match="NaN"):
+        as_covariance_stack("C", [np.eye(3), np.full((3, 3), np.nan)], 3)
+    half = [0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)]
+    np.testing.assert_array_equal(as_unit_quaternion_stack("q", [[0.0, 0.0, 0.0, 1.0], half])[1], as_unit_quaternion("q", half))
+    with pytest.raises(InputError, match=r"q\[1\].*does not see"):
+        as_unit_quaternion_stack("q", [half, [0.0] * 4])

@@ -115,9 +115,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("variances", SHAPES.values(), ids=SHAPES.keys())
 @pytest.mark.parametrize("scale_mm", [1e-3, 1.0, 200.0])
-def test_ball_of_the_expected_radius_holds_95_percent_of_samples(
-    variances: tuple[float, float, float], scale_mm: float
-) -> None:
+def test_ball_of_the_expected_radius_holds_95_percent_of_samples(variances: tuple[float, float, float], scale_mm: float) -> None:
     R = Rotation.from_rotvec([0.3, 1.1, -0.8]).as_matrix()
     C = R @ np.diag(variances) @ R.T * scale_mm**2
     drawn = np.random.default_rng(21).normal(size=(200_000, 3)) * np.sqrt(variances) * scale_mm
@@ -143,3 +141,25 @@ def test_expected_radius_of_no_error_is_zero_and_of_nonsense_is_refused() -> Non
         covariance.expected_radius_95(np.full((3, 3), np.nan))
     with pytest.raises(InputError, match="negative"):
         covariance.expected_radius_95(np.diag([1.0, 1.0, -1.0]))
+
+
+def test_the_table_of_radii_holds_the_quadrature_to_a_millionth_for_any_shape() -> None:
+    rng = np.random.default_rng(22)
+    A = rng.normal(size=(400, 3, 3)) * 10.0 ** rng.uniform(-5.0, 2.0, size=(400, 3, 1))
+    flat = [np.diag([1.0, b, 0.0]) for b in np.linspace(0.0, 1.0, 50)]
+    C = np.concatenate([A @ np.swapaxes(A, 1, 2), flat, [np.diag(v) for v in SHAPES.values()]])
+    np.testing.assert_allclose(covariance.expected_radius_95(C), covariance.exact_radius_95(C), rtol=1e-6)
+
+
+def test_radii_keep_the_leading_axes() -> None:
+    C = np.einsum("ij,ab->ijab", np.arange(10.0).reshape(2, 5), np.diag([3.0, 2.0, 1.0]))
+    radii = covariance.expected_radius_95(C)
+    assert radii.shape == (2, 5)
+    assert radii[1, 2] == covariance.expected_radius_95(C[1, 2])
+    assert covariance.expected_radius_95(np.zeros((0, 3, 3))).shape == (0,)
+
+
+def test_an_exact_pose_only_turns_the_errors_of_what_it_carries() -> None:
+    C_bc = random_covariance(14)
+    exact = covariance.compose(T_AB, np.zeros((6, 6)), T_BC, C_bc)
+    np.testing.assert_allclose(covariance.seen_from(T_AB, C_bc), exact, rtol=1e-12, atol=1e-18)

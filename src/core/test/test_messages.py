@@ -14,6 +14,7 @@ from lodestone_core.estimate import Reason, State
 from lodestone_core.messages import (
     covariance_from_msg,
     estimate_from_msg,
+    estimates_from_msg,
     frame_from_msg,
     pose_from_msg,
     pose_sample_from_msg,
@@ -177,3 +178,32 @@ def test_classes_of_a_bag_reader_are_read_as_well() -> None:
     sample = pose_sample_from_msg(types["geometry_msgs/msg/PoseStamped"](header=header, pose=body), child="reference")
     assert (sample.stamp_ns, sample.parent, sample.child) == (5_000_000_006, "image", "reference")
     np.testing.assert_allclose(sample.T_parent_child[:3, 3], [100.0, 200.0, 300.0], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"state": 77},
+        {"state": 4},
+        {"pose": Msg(pose=pose(x=NAN), covariance=np.zeros(36))},
+        {"pose": Msg(pose=pose(), covariance=-np.eye(6).reshape(36))},
+    ],
+)
+def test_one_bad_estimate_leaves_the_others_of_its_message_as_they_are(bad: dict[str, Any]) -> None:
+    good = [estimate(child_frame_id=f"tool_{i}", pose=Msg(pose=pose(x=0.1 * i), covariance=np.eye(6).reshape(36))) for i in range(3)]
+    stamp = Msg(sec=12, nanosec=34)
+    read = estimates_from_msg(Msg(header=Msg(stamp=stamp), received=stamp, estimates=[*good, estimate(**bad)])).estimates
+    assert not read[-1].state.usable
+    assert read[-1].reasons or bad["state"] == 4
+    for one, msg in zip(read, good, strict=False):
+        alone = estimate_from_msg(msg)
+        assert (one.child, one.state) == (alone.child, State.OK)
+        np.testing.assert_array_equal(one.T_parent_child, alone.T_parent_child)
+        np.testing.assert_array_equal(one.covariance, alone.covariance)
+
+
+def test_one_malformed_tool_is_a_fault_and_leaves_the_others_of_its_frame_as_they_are() -> None:
+    read = frame_from_msg(frame(tool(), tool(name="hit", pose=pose(z=NAN)), tool(name="gone", status=2), tool(name="last"))).tools
+    assert [one.status for one in read] == [ToolStatus.VALID, ToolStatus.FAULT, ToolStatus.MISSING, ToolStatus.VALID]
+    assert read[1].T_tracker_tool is None and "finite" in read[1].detail
+    np.testing.assert_array_equal(read[3].T_tracker_tool, pose_from_msg(pose()))

@@ -82,9 +82,7 @@ def test_bootstrap_interval_covers_the_true_value_about_as_often_as_it_says() ->
     rng = np.random.default_rng(4)
     hits = 0
     for repetition in range(200):
-        low, high = metrics.bootstrap_interval(
-            np.abs(rng.normal(size=60)), metrics.root_mean_square, seed=repetition, resamples=300
-        )
+        low, high = metrics.bootstrap_interval(np.abs(rng.normal(size=60)), metrics.root_mean_square, seed=repetition, resamples=300)
         hits += low <= 1.0 <= high
     # A percentile bootstrap of 60 samples is somewhat short of 95 %.
     assert 0.87 <= hits / 200 <= 0.99

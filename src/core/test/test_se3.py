@@ -148,3 +148,17 @@ def test_geodesic_keeps_its_digits_at_both_ends(angle: float) -> None:
     T0 = random_poses(1)[0]
     T1 = T0 @ se3.exp(twist(np.zeros(3), angle))
     assert se3.geodesic(T0, T1) == pytest.approx(angle, abs=2e-15)
+
+
+def test_a_rotation_with_few_decimals_gives_the_quaternion_of_the_nearest_one() -> None:
+    T = random_poses(20)
+    written = T.copy()
+    written[:, :3, :3] = np.round(T[:, :3, :3], 5)
+    u, _, v = np.linalg.svd(written[:, :3, :3])
+    nearest = se3.to_quaternion(se3.make(u @ v, T[:, :3, 3]))[0]
+    np.testing.assert_allclose(se3.to_quaternion(written)[0], nearest, atol=1e-14)
+
+
+def test_a_mirrored_pose_has_no_quaternion() -> None:
+    with pytest.raises(ValueError, match="determinant"):
+        se3.to_quaternion(np.diag([1.0, 1.0, -1.0, 1.0]))

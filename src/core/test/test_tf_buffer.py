@@ -111,12 +111,8 @@ def test_a_plain_lookup_interpolates_over_a_gap_and_a_fresh_one_does_not(buffer:
 
 def test_a_fresh_lookup_never_mixes_epochs(buffer: TfBuffer) -> None:
     since = {"image": T0_NS + 300 * MS}
-    assert refused(buffer.lookup_fresh("image", "tool", T0_NS + 250 * MS, MAX_AGE_NS, since)) is (
-        TfReason.SPANS_VALID_SINCE
-    )
-    assert refused(buffer.lookup_fresh("image", "tool", T0_NS + 200 * MS, MAX_AGE_NS, since)) is (
-        TfReason.SPANS_VALID_SINCE
-    )
+    assert refused(buffer.lookup_fresh("image", "tool", T0_NS + 250 * MS, MAX_AGE_NS, since)) is (TfReason.SPANS_VALID_SINCE)
+    assert refused(buffer.lookup_fresh("image", "tool", T0_NS + 200 * MS, MAX_AGE_NS, since)) is (TfReason.SPANS_VALID_SINCE)
     for offset_ms in (300, 350, 400):
         got = found(buffer.lookup_fresh("image", "tool", T0_NS + offset_ms * MS, MAX_AGE_NS, since))
         assert got.oldest_ns >= T0_NS + 300 * MS
@@ -175,9 +171,7 @@ def test_a_static_edge_holds_at_all_times_and_does_not_change(buffer: TfBuffer) 
         ("bench", "x", 0, np.eye(4)),
     ],
 )
-def test_nonsense_is_refused_and_leaves_no_trace(
-    buffer: TfBuffer, parent: str, child: str, stamp_ns: int, T: Array
-) -> None:
+def test_nonsense_is_refused_and_leaves_no_trace(buffer: TfBuffer, parent: str, child: str, stamp_ns: int, T: Array) -> None:
     assert refused(buffer.set_transform(parent, child, stamp_ns, T)) is TfReason.MALFORMED
     assert len(buffer.parents()) == 3
 

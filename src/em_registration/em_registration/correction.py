@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,21 +74,15 @@ def _registration_estimate(model: Registration, config: RegistrationConfig) -> E
     )
 
 
-def corrected_tools(
-    adopted: Adopted, config: RegistrationConfig, epoch: int, stamp_ns: int, tools: Sequence[ToolSample]
-) -> list[Estimate]:
+def corrected_tools(adopted: Adopted, config: RegistrationConfig, epoch: int, stamp_ns: int, tools: Sequence[ToolSample]) -> list[Estimate]:
     """T_image_tool of each tool; INVALID without a pose when the tracker gave none, and when the quality gates refuse it.
 
     All tools of a frame go through the maths at once: a call costs more than the numbers of a tool.
     """
-    measured = [tool for tool in tools if tool.status is ToolStatus.VALID and tool.T_tracker_tool is not None]
-    T, C = image_from_tools(adopted, config, measured)
-    targets = [reference_on_tool(adopted.model, tool.name) for tool in measured]
-    radii = covariance.expected_radius_95(covariance.tre_covariance_at(T, C, np.array(targets).reshape(-1, 3)))
-    corrected = iter(map(Corrected, T, C, targets, radii.tolist()))
+    corrected = iter(_corrected(adopted, config, [tool for tool in tools if _measured(tool)]))
     return [
         _corrected_estimate(tool, next(corrected), config, epoch, stamp_ns)
-        if tool.status is ToolStatus.VALID and tool.T_tracker_tool is not None
+        if _measured(tool)
         else _not_measured(tool, config, epoch, stamp_ns)
         for tool in tools
     ]
@@ -102,6 +96,17 @@ class Corrected:
     covariance: Array
     target_mm: tuple[float, float, float]
     tre_mm: float
+
+
+def _measured(tool: ToolSample) -> bool:
+    return tool.status is ToolStatus.VALID and tool.T_tracker_tool is not None
+
+
+def _corrected(adopted: Adopted, config: RegistrationConfig, tools: Sequence[ToolSample]) -> Iterable[Corrected]:
+    T, C = image_from_tools(adopted, config, tools)
+    targets = [reference_on_tool(adopted.model, tool.name) for tool in tools]
+    C_target = covariance.tre_covariance_at(T, C, np.array(targets).reshape(-1, 3))
+    return map(Corrected, T, C, targets, covariance.expected_radius_95(C_target).tolist())
 
 
 def _corrected_estimate(tool: ToolSample, pose: Corrected, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:

@@ -172,3 +172,33 @@ def test_recorded_events_replayed_at_their_stamps_give_the_same_estimates_to_the
 def test_gates_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(InputError, match="degraded_tre_mm"):
         GateConfig(degraded_tre_mm=5.0, max_tre_mm=4.0)
+
+
+def test_tools_of_one_frame_are_corrected_together_as_they_are_alone_to_the_last_bit() -> None:
+    turned = POSE @ se3.exp(np.array([40.0, 0.0, -9.0, 1.0, -2.0, 0.5]))
+    tools = (
+        TOOL,
+        ToolSample("unknown", ToolStatus.VALID, turned, rms_error_mm=1.4, degrees_of_freedom=5),
+        ToolSample("gone", ToolStatus.MISSING, None),
+        ToolSample("silent", ToolStatus.VALID, POSE @ turned),
+    )
+    update = registered().update(frame(1_000, *tools))
+    assert update is not None
+    assert [estimate.child for estimate in update.estimates[1:]] == [f"em_tool_{tool.name}_corrected" for tool in tools]
+    for together, tool in zip(update.estimates[1:], tools, strict=True):
+        alone = corrected(registered().update(frame(1_000, tool)))
+        assert (together.state, together.reasons, together.detail) == (alone.state, alone.reasons, alone.detail)
+        assert repr(together.expected_tre_mm) == repr(alone.expected_tre_mm)
+        np.testing.assert_array_equal(together.T_parent_child, alone.T_parent_child)
+        np.testing.assert_array_equal(together.covariance, alone.covariance)
+
+
+def test_the_registrations_own_estimate_comes_with_every_frame_in_its_stamp_and_epoch() -> None:
+    pipeline = registered()
+    first, second = pipeline.update(frame(1_000, TOOL)), pipeline.update(frame(2_000))
+    assert first is not None and second is not None
+    for update in (first, second):
+        image = update.estimates[0]
+        assert (image.parent, image.child, image.stamp_ns, image.epoch) == ("em_field_generator", "image", update.stamp_ns, 1)
+        np.testing.assert_array_equal(image.T_parent_child, T_TRACKER_IMAGE)
+    assert len(second.estimates) == 1

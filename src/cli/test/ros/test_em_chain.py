@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lodestone_cli.benchmarks import BENCHMARKS
 from lodestone_core.results import Result, load_protocol, run_protocol
 from lodestone_core.yaml_file import dump_yaml

@@ -50,9 +50,7 @@ class Bag:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     @property
@@ -76,10 +74,7 @@ class Bag:
         grouped: dict[str, list[Channel]] = defaultdict(list)
         for channel in self.channels:
             grouped[channel.topic].append(channel)
-        return {
-            topic: TopicInfo(found[0].msgtype, sum(c.count for c in found), found[0].qos)
-            for topic, found in sorted(grouped.items())
-        }
+        return {topic: TopicInfo(found[0].msgtype, sum(c.count for c in found), found[0].qos) for topic, found in sorted(grouped.items())}
 
     @property
     def message_count(self) -> int:
@@ -135,9 +130,7 @@ class Bag:
             streams.append(self._guarded(storage, storage.raw_messages(channels, start_ns, stop_ns), count))
         return heapq.merge(*streams, key=lambda pair: pair[1].log_ns)
 
-    def _guarded(
-        self, storage: Storage, stream: Iterator[RawMessage], count: int | None
-    ) -> Iterator[tuple[Storage, RawMessage]]:
+    def _guarded(self, storage: Storage, stream: Iterator[RawMessage], count: int | None) -> Iterator[tuple[Storage, RawMessage]]:
         """The stream with its errors as InputError; `count` messages must come where it is given."""
         remedy = f"run `lodestone recover {self.path}` and read the repaired bag"
         read = 0

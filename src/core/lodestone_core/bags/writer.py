@@ -81,9 +81,7 @@ class BagWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     @property
@@ -91,9 +89,7 @@ class BagWriter:
         """Messages taken so far."""
         return sum(topic.count for topic in self._topics.values())
 
-    def add_topic(
-        self, topic: str, msgtype: str, qos: Sequence[Qos] = (), definition: Definition | None = None
-    ) -> int:
+    def add_topic(self, topic: str, msgtype: str, qos: Sequence[Qos] = (), definition: Definition | None = None) -> int:
         """Announce a topic; returns the channel for write(). The same topic and type again give the same channel.
 
         `qos` are the profiles that its publishers offer. `definition` is looked up by type unless it is given. Raises InputError

@@ -179,3 +179,18 @@ def test_a_default_message_is_no_valid_pose() -> None:
     assert convert.estimate_from_msg(RegistrationEstimate()).state is State.UNKNOWN
     tools = TrackedTools(tools=[TrackedTool()])
     assert convert.frame_from_msg(tools).tools[0].T_tracker_tool is None
+
+
+def test_a_pose_comes_through_among_others_as_it_does_alone_to_the_last_bit() -> None:
+    # Replay takes poses one by one through a hop that live takes all of a sample at once.
+    made = tuple(replace(estimate(T), child=f"tool_{i}") for i, T in enumerate(poses()))
+    together = convert.estimates_from_msg(over_the_wire(convert.estimates_to_msg(EstimateSet(STAMP_NS, STAMP_NS, made)))).estimates
+    for before, among in zip(made, together, strict=True):
+        alone = convert.pose_from_msg(over_the_wire(convert.pose_to_msg(before.T_parent_child)))
+        np.testing.assert_array_equal(among.T_parent_child, alone)
+
+
+def test_an_estimate_without_a_pose_among_others_leaves_them_theirs() -> None:
+    nothing = replace(estimate(), child="lost", state=State.INVALID, T_parent_child=None, covariance=None)
+    before = EstimateSet(STAMP_NS, STAMP_NS, (estimate(), nothing, replace(estimate(poses()[3]), child="last")))
+    assert_same(before, convert.estimates_from_msg(over_the_wire(convert.estimates_to_msg(before))))

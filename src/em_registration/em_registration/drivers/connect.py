@@ -112,4 +112,3 @@ def firmware(link: Link) -> str:
         if isinstance(reply, Text):
             return " ".join(reply.text.split())
     return ""
-

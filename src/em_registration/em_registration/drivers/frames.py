@@ -56,9 +56,7 @@ class FrameTracker:
         """Tracking goes on with the same counter after a pause that ended at `started_ns`."""
         self._earliest_ns = started_ns
 
-    def update(
-        self, reply: Measurement, answer: Answer, tools: Mapping[int, Tool], gone: Iterable[Tool] = ()
-    ) -> tuple[TrackedFrame, ...]:
+    def update(self, reply: Measurement, answer: Answer, tools: Mapping[int, Tool], gone: Iterable[Tool] = ()) -> tuple[TrackedFrame, ...]:
         """The frames that are new in this reply, oldest first; `tools` by port handle.
 
         `gone`, and tools without a reading, are reported as unplugged.

@@ -8,6 +8,7 @@ from typing import Final
 
 from em_registration.drivers.config import LimitsConfig
 from em_registration.drivers.faults import Cause, DriverFault, Stopped
+from em_registration.drivers.ndi_codes import GARBLED
 from em_registration.drivers.ndi_commands import Command, Patience, ReplyKind, api_revision, encode
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Caution, Failure, Okay, Reply, Text
@@ -68,9 +69,10 @@ class Link:
     def require(self, command: Command) -> Reply:
         """The reply to a command of the set-up, asked twice if need be. Raises DriverFault when none comes."""
         noise = False
-        for _ in range(_ATTEMPTS):
+        for attempt in range(1, _ATTEMPTS + 1):
             answer = self.ask(command)
-            if answer.reply is not None:
+            garbled = isinstance(answer.reply, Failure) and answer.reply.code in GARBLED
+            if answer.reply is not None and not (garbled and attempt < _ATTEMPTS):
                 return answer.reply
             noise = noise or answer.noise
         raise DriverFault(Cause.NOISE if noise else Cause.SILENT, f"no reply to {command.text} within {self.limit_s(command):g} s")

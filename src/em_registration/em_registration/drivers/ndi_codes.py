@@ -74,8 +74,6 @@ class HandleBits(IntFlag):
 class ErrorCode(IntEnum):
     """The error codes that the driver acts on; ERROR_TEXTS knows the others too."""
 
-    INVALID_COMMAND = 0x01
-    BAD_COMMAND_CRC = 0x04
     INVALID_MODE = 0x09
     INVALID_IN_CURRENT_MODE = 0x0C
     NOT_INITIALISED = 0x10
@@ -111,6 +109,10 @@ ERROR_TEXTS: Final = {
     0x2D: "handles full",
     0x33: "feature absent",
 }
+
+
+# What noise on the line makes of a command (invalid, too long, too short, bad CRC, wrong count): worth another try.
+GARBLED: Final = frozenset((0x01, 0x02, 0x03, 0x04, 0x07))
 
 
 def error_text(code: int) -> str:

@@ -23,9 +23,7 @@ _STATUS_FRAME = struct.Struct("<II")
 BX_MAX_BODY_BYTES: Final = 3 + 255 * (2 + _FLOATS.size + _STATUS_FRAME.size)
 
 _TX_NUMBERS = rb"(?:[+-]\d{5}){4}(?:[+-]\d{6}){3}[+-]\d{5}"
-_TX_RECORD = re.compile(
-    rb"([0-9A-F]{2})(?:(" + _TX_NUMBERS + rb")|(MISSING)|(DISABLED|UNOCCUPIED))(?:([0-9A-F]{8})([0-9A-F]{8}))?"
-)
+_TX_RECORD = re.compile(rb"([0-9A-F]{2})(?:(" + _TX_NUMBERS + rb")|(MISSING)|(DISABLED|UNOCCUPIED))(?:([0-9A-F]{8})([0-9A-F]{8}))?")
 _TX_WIDTHS = ((0, 6, 1e4), (6, 12, 1e4), (12, 18, 1e4), (18, 24, 1e4), (24, 31, 1e2), (31, 38, 1e2), (38, 45, 1e2), (45, 51, 1e4))
 
 

@@ -7,6 +7,7 @@ tried, so a damaged length field cannot swallow what follows.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -88,8 +89,10 @@ class ReplyStream:
             if end > len(buffer):
                 unfinished = at if unfinished < 0 else unfinished
             elif end and (reply := self._binary_reply(at, end)) is not None:
+                # A reply that lost its last byte may have been completed by the first of the next one: that byte stays.
+                borrowed = buffer[end - 1] == BX_START[0]
                 self._drop(at, noise=True)
-                self._drop(end - at)
+                self._drop(end - at - borrowed)
                 return reply
             at = buffer.find(BX_START, at + 1)
         word = self._take_word()
@@ -116,6 +119,8 @@ class ReplyStream:
             self._refused.add(self._begin + at)
             return None
         try:
+            if _another_begins_in(frame):
+                raise MalformedReply("BX: truncated, and completed by the reply that follows")
             reply = parse_bx(frame[BX_HEADER_BYTES:-2])
         except MalformedReply:
             self.counters.malformed += 1
@@ -139,7 +144,8 @@ class ReplyStream:
     def _take_line(self, kind: ReplyKind) -> Reply | None:
         """The first good line; a bad one is dropped, whole, and counted."""
         while (end := self._buffer.find(b"\r")) >= 0:
-            line = bytes(self._buffer[:end])
+            # A glitch of the line reads as zeros, and zeros in front change no CRC that starts from zero.
+            line = bytes(self._buffer[:end]).lstrip(b"\0")
             reply = _line_reply(line, kind) or self._take_word_of(line)
             if reply is None:
                 self.counters.crc_failures += 1
@@ -167,6 +173,16 @@ class ReplyStream:
             self._refused = {place for place in self._refused if place >= self._begin}
 
 
+def _another_begins_in(frame: bytes) -> bool:
+    """Whether a header with its own CRC stands inside: of two ways to read these bytes that is the likelier one by far."""
+    at = frame.find(BX_START, 1)
+    while at >= 0:
+        if at + BX_HEADER_BYTES <= len(frame) and crc16(frame[at : at + 4]) == int.from_bytes(frame[at + 4 : at + 6], "little"):
+            return True
+        at = frame.find(BX_START, at + 1)
+    return False
+
+
 def _line_reply(line: bytes, kind: ReplyKind) -> Reply | None:
     """The reply that the line is, or, for TX, that it ends with."""
     payload = line[:-_CRC_CHARS]
@@ -174,10 +190,9 @@ def _line_reply(line: bytes, kind: ReplyKind) -> Reply | None:
         reply = parse_words(payload)
         if kind is not ReplyKind.TX or not isinstance(reply, Text):
             return reply
-        try:
+        with contextlib.suppress(MalformedReply):
             return parse_tx(payload)
-        except MalformedReply:
-            return None
+    # Also where noise and a good reply together carry the right CRC by chance.
     return _tx_behind_noise(payload, line[-_CRC_CHARS:]) if kind is ReplyKind.TX else None
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from em_registration.drivers import ndi_commands as ndi
 from em_registration.drivers.config import AuroraConfig
 from em_registration.drivers.faults import Cause, DriverFault
 from em_registration.drivers.link import Answer, Link
+from em_registration.drivers.ndi_codes import GARBLED
 from em_registration.drivers.ndi_commands import ReplyKind
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Failure, ResetDone
 from em_registration.drivers.transport import Clock
 from lodestone_core.time import NS_PER_S
-
-# What noise on the line makes of a command (invalid, too long, too short, bad CRC, wrong count): worth another try.
-_GARBLED: Final = (0x01, 0x02, 0x03, 0x04, 0x07)
 
 
 @dataclass(slots=True)
@@ -64,7 +61,7 @@ class Poller:
             return reply, answer
         if isinstance(reply, ResetDone):
             raise DriverFault(Cause.REFUSED, "the device has reset itself")
-        if isinstance(reply, Failure) and reply.code not in _GARBLED:
+        if isinstance(reply, Failure) and reply.code not in GARBLED:
             raise DriverFault(Cause.REFUSED, f"{self.kind.name} was answered by {reply}")
         if reply is None and not answer.noise:
             self._on_silence()

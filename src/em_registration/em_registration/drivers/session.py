@@ -33,6 +33,8 @@ from lodestone_core.types import TrackedFrame
 Connect = Callable[[str, int], Transport]
 
 _PORT_BITS: Final = SystemStatus.PORT_OCCUPIED | SystemStatus.PORT_UNOCCUPIED
+_FAULT_BITS: Final = SystemStatus.HARDWARE_FAILURE | SystemStatus.RECOVERABLE
+_FAULT_NOTE: Final = "the device reports a fault of its own in its system status: look at its lamps, switch it off and on"
 _WAITING: Final = (HandleSet.STALE, HandleSet.NOT_INITIALISED, HandleSet.NOT_ENABLED)
 # A port bit that stays set with nothing left to do must not keep interrupting the tools that work.
 _LOOK_AGAIN_S, _LOOK_AGAIN_MAX_S = 2.0, 60.0
@@ -142,9 +144,10 @@ class Session:
         if good is None:
             return ()
         reply, answer = good
-        self._on_good_reply()
+        bits = SystemStatus(reply.system_status)
+        self._on_good_reply(bits)
         frames = self.frames.update(reply, answer, self._tools, self._gone.values())
-        if self._ports_changed(SystemStatus(reply.system_status)):
+        if self._ports_changed(bits):
             self._enter(Stage.REPLUG)
         return frames
 
@@ -193,12 +196,15 @@ class Session:
         replies = [self._link.ask(ndi.list_handles(which)).reply for which in _WAITING]
         return not all(isinstance(reply, Text) and reply.text == "00" for reply in replies)
 
-    def _on_good_reply(self) -> None:
+    def _on_good_reply(self, bits: SystemStatus) -> None:
+        faults = bits & _FAULT_BITS
+        self._notes[Stage.TRACKING] = (_FAULT_NOTE,) if faults else ()
         if self._faults or self._openings:
             self._faults = self._openings = 0
             self._look_again_s = _LOOK_AGAIN_S
-        if self.status.problem or self.status.reply != self.poller.kind.value:
-            self.status = replace(self.status, problem="", remedy="", notes=self._all_notes(), reply=self.poller.kind.value)
+        told = self.status
+        if told.problem or told.reply != self.poller.kind.value or bool(faults) != (_FAULT_NOTE in told.notes):
+            self.status = replace(told, problem="", remedy="", notes=self._all_notes(), reply=self.poller.kind.value)
 
     def _enter(self, stage: Stage) -> None:
         names = tuple(tool.label for tool in self._tools.values())

@@ -17,6 +17,7 @@ from em_registration.drivers.faults import Cause, DriverFault
 
 _BREAK_S = 0.5
 _READ_BYTES = 4096
+_CLOCK_READINGS = 3
 
 
 class Transport(Protocol):
@@ -61,7 +62,12 @@ class SystemClock:
         return time.monotonic_ns()
 
     def wall_ns(self, now_ns: int) -> int:
-        return now_ns + time.time_ns() - time.monotonic_ns()
+        # The thread may lose the processor between two readings: the closest pair of a few counts.
+        pairs = []
+        for _ in range(_CLOCK_READINGS):
+            before_ns, wall_ns, after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+            pairs.append((after_ns - before_ns, wall_ns - (before_ns + after_ns) // 2))
+        return now_ns + min(pairs)[1]
 
     def sleep(self, seconds: float) -> None:
         self._stop.wait(seconds)

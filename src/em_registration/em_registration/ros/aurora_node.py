@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -36,7 +37,7 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
 
     def on_configure_node(self, config: AuroraConfig) -> None:
         for path in config.roms().values():
-            self.read_file(path)
+            self.read_file(Path(path).expanduser())
         self._tools = self.create_publisher(TrackedTools, "aurora/tools", qos.DEVICE)
         self._tf = TfBroadcaster(self)
 

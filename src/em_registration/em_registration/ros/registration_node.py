@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import PoseStamped
 
 from em_registration.config import RegistrationConfig
@@ -14,6 +15,7 @@ from em_registration.pipeline import Pipeline, adoption
 from em_registration.registration import parse_registration
 from em_registration.ros.conversions import event_to_msg
 from em_registration.ros.session_services import SessionServices
+from lodestone_core.error_radius import expected_radius_95
 from lodestone_core.estimate import Estimate
 from lodestone_core.messages import EstimateSet, frame_from_msg
 from lodestone_core.ros import qos
@@ -34,6 +36,7 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
 
     def on_configure_node(self, config: RegistrationConfig) -> None:
         """Build the pipeline, adopt the configured registration, offer the session's services."""
+        expected_radius_95(np.eye(3))  # its table takes 30 ms, which are not the first frame's
         self._pipeline = Pipeline(config)
         if config.registration_file:
             path = Path(config.registration_file)
@@ -41,13 +44,18 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
             self._pipeline.request(adoption(model, f"loaded from {path.name}"))
         self._estimates = self.create_publisher(RegistrationEstimates, "~/estimates", qos.ESTIMATE)
         self._events = self.create_publisher(EventMsg, "~/events", qos.EVENT)
-        self._corrected: dict[str, Any] = {}
         self._session = SessionServices(self, self._pipeline, config)
 
     def on_activate_node(self) -> None:
         """Listen to the tracker."""
+        # Publishers that frames bring with them go when the node is deactivated.
+        self._corrected: dict[str, Any] = {}
         self._last_stamp_ns = 0
         self.create_subscription(TrackedTools, "tools", self._on_tools, qos.DEVICE)
+
+    def on_cleanup_node(self) -> None:
+        """Withdraw the session's action."""
+        self._session.close()
 
     def _on_tools(self, msg: TrackedTools) -> None:
         frame = frame_from_msg(msg)

@@ -79,7 +79,7 @@ def test_comm_that_is_refused_leaves_the_rate_and_says_so(rig):
 
 def test_old_firmware_answers_ver_instead_of_getinfo(rig):
     r = rig()
-    r.device.script("GETINFO:Features.Firmware.Version", "ERROR01")
+    r.device.script("GETINFO:Features.Firmware.Version", "ERROR01", "ERROR01")
     r.device.script("VER:0", "AURORA\nRev 007")
     assert r.track().session.status.firmware == "AURORA Rev 007"
 
@@ -255,6 +255,16 @@ def test_port_bit_that_stays_set_does_not_keep_interrupting_the_tools(rig):
     while r.device.now - begin < 60 * S:
         r.session.step()
     assert r.device.log.count("TSTOP:") <= 6
+
+
+def test_fault_of_the_device_itself_is_said_while_it_lasts(rig):
+    r = rig().track()
+    r.device.system_status = int(SystemStatus.HARDWARE_FAILURE)
+    assert r.frames(20)[-1].system_status == 0x10
+    assert any("fault of its own" in note for note in r.session.status.notes)
+    r.device.system_status = 0
+    r.frames(20)
+    assert r.session.status.notes == ()
 
 
 def test_no_tool_at_all_is_said_and_the_driver_waits_for_one(rig, tool):

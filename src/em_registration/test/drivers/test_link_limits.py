@@ -7,7 +7,7 @@ from em_registration.drivers.faults import Cause, DriverFault, Stopped
 from em_registration.drivers.link import Link
 from em_registration.drivers.ndi_commands import HandleSet, Patience, ReplyKind
 from em_registration.drivers.ndi_measurements import Measurement
-from em_registration.drivers.ndi_replies import Okay, Text
+from em_registration.drivers.ndi_replies import Failure, Okay, Text
 
 MS = 1_000_000
 
@@ -85,6 +85,12 @@ def test_command_of_the_setup_is_asked_twice_before_it_fails(linked):
         link.okay(ndi.init_handle(3))
     assert caught.value.cause is Cause.SILENT and "PINIT:03" in str(caught.value)
     assert device.log.count("PINIT:03") == 2
+
+
+def test_command_that_reached_the_device_garbled_is_sent_again(linked):
+    device, link = linked()
+    device.script("PINIT:03", "ERROR04", "ERROR13")
+    assert link.require(ndi.init_handle(3)) == Failure(0x13)
 
 
 def test_warning_is_carried_out_and_said(linked):

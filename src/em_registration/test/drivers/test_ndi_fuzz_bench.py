@@ -22,7 +22,7 @@ def bench():
 
 def test_no_damaged_reply_becomes_a_pose_and_the_next_good_one_is_found(bench):
     report = bench.fuzz_replies(4000, seed=1)
-    assert report.passed, report.first_failure
+    assert report.passed, report.failures
     assert len(report.by_damage) == len(bench.DAMAGES) and report.refused > 1000
 
 

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from em_registration.drivers.ndi_commands import ReplyKind
-from em_registration.drivers.ndi_replies import Failure, Okay, Text
+from em_registration.drivers.ndi_replies import Failure, Okay, ResetDone, Text
 from em_registration.drivers.ndi_stream import ReplyStream
 
 
@@ -46,6 +46,30 @@ def test_good_reply_is_found_behind_every_truncation_of_another(kind, bx, tx):
     data = bx if kind is ReplyKind.BX else tx
     for length in range(len(data)):
         assert len(replies(ReplyStream(), data[:length] + data, kind)) == 1, length
+
+
+def test_reply_that_lost_a_last_byte_like_the_first_of_the_next_does_not_take_it_from_there(bx, crc):
+    for counter in range(65536):
+        reply = bx[:-4] + struct.pack("<H", counter)
+        if crc(reply) >> 8 == bx[0]:
+            break
+    reply += struct.pack("<H", crc(reply))
+    assert len(replies(ReplyStream(), reply[:-1] + bx, ReplyKind.BX)) == 2
+    assert len(replies(ReplyStream(), reply + bx, ReplyKind.BX)) == 2
+
+
+def test_truncated_reply_that_the_next_one_completes_with_the_right_crc_by_chance_is_refused(bx, crc):
+    head, body = bx[:6], bx[6:-2]
+    for frame in range(65536):
+        # The last tool's frame number makes the CRC so that the first bytes of the next reply complete it.
+        cut = head + body[:-6] + struct.pack("<H", frame)
+        if struct.pack("<H", crc(cut + bx[:4])) == bx[4:6]:
+            break
+    stolen = cut + bx[:6]
+    assert crc(stolen) == 0 and len(stolen) == len(bx)
+    stream = ReplyStream()
+    assert len(replies(stream, cut + bx, ReplyKind.BX)) == 1 and len(stream) <= 1
+    assert stream.counters.malformed == 1
 
 
 def test_damaged_length_does_not_swallow_the_good_reply_that_follows(bx):
@@ -89,6 +113,18 @@ def test_bad_line_is_dropped_and_the_next_is_read(reply_line):
     stream = ReplyStream()
     assert replies(stream, b"020A0010B0010000\r" + reply_line("00"), ReplyKind.TEXT) == [Text("00")]
     assert stream.counters.crc_failures == 1
+
+
+@pytest.mark.parametrize("kind", [ReplyKind.TEXT, ReplyKind.BX])
+def test_zeros_in_front_of_a_word_do_not_hide_it_although_its_crc_holds_with_them(reply_line, kind):
+    assert replies(ReplyStream(), b"\0\0" + reply_line("RESET"), kind) == [ResetDone()]
+
+
+def test_good_tx_reply_is_found_where_the_noise_before_it_keeps_the_crc_right(tx, crc):
+    noise = b"030A+1000"
+    noise += crc(noise).to_bytes(2, "little")
+    assert crc(noise) == 0 and b"\r" not in noise
+    assert len(replies(ReplyStream(), noise + tx, ReplyKind.TX)) == 1
 
 
 def test_noise_does_not_grow_the_buffer():

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
 from em_registration.registration import load_registration
 from em_registration.ros.registration_node import RegistrationNode
 from lodestone_core import se3
-from lodestone_core.messages import estimates_from_msg, point_from_msg
 from lodestone_core.estimate import State
+from lodestone_core.messages import estimates_from_msg, point_from_msg
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import frame_to_msg, point_to_msg
 from lodestone_core.types import ToolSample, ToolStatus, TrackedFrame
@@ -28,9 +32,6 @@ from lodestone_msgs.srv import (
     SaveRegistration,
     StartSession,
 )
-from rclpy.action import ActionClient
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 
 pytestmark = pytest.mark.ros
 T_TRACKER_IMAGE = se3.exp(np.array([20.0, -30.0, 400.0, 0.3, -0.2, 1.1]))

@@ -38,15 +38,16 @@ class AuthorityNode(LodestoneNode[AuthorityConfig]):
         self._tf = self.create_publisher(TFMessage, "/tf", qos.TF)
         self._tf_static = self.create_publisher(TFMessage, "/tf_static", qos.TF_STATIC)
         self._status = self.create_publisher(RegistrationStatus, "registration/status", qos.STATUS)
-        self._outputs: dict[str, Any] = {}
 
     def on_activate_node(self) -> None:
         """Broadcast the rig's static frames once, listen to every registration, start the watchdog on steady time."""
+        # Publishers that estimates bring with them go when the node is deactivated.
+        self._outputs: dict[str, Any] = {}
         now_ns = self._now_ns()
         static = [PoseSample(now_ns, frame.parent, frame.child, frame.T_parent_child) for frame in self._frames]
         self._tf_static.publish(transforms_to_msg(static))
         for topic in self.config.inputs:
-            self.create_subscription(RegistrationEstimates, topic, self._on_estimates, qos.reliable())
+            self.create_subscription(RegistrationEstimates, topic, self._on_estimates, qos.reliable(100))
         self.create_steady_timer(WATCH_S, self._on_watch)
         self.create_steady_timer(1.0 / self.config.status_rate_hz, self._publish_status)
 

@@ -72,10 +72,11 @@ class ManagedNode:
         self._pending.add_done_callback(lambda future: self._answered(future, state_of))
 
     def _answered(self, future: Any, state_of: Any) -> None:
-        if future is self._pending:
-            # A cancelled or failed request has no answer: the state is unknown until it is asked for again.
-            answer = future.result() if future.exception() is None else None
-            self.state, self._pending = (state_of(answer) if answer else State.PRIMARY_STATE_UNKNOWN), None
+        if self._pending is None or future is not self._pending:
+            return  # given up, or overtaken by a later request
+        # A cancelled or failed request has no answer: the state is unknown until it is asked for again.
+        answer = future.result() if future.exception() is None else None
+        self.state, self._pending = (state_of(answer) if answer else State.PRIMARY_STATE_UNKNOWN), None
 
 
 class ManagerNode(LodestoneNode[ManagerConfig]):

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
 from lodestone_core.config import option
 from lodestone_core.errors import InputError
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_guidance.ros.manager_node import ManagerNode
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 
 pytestmark = pytest.mark.ros
 
