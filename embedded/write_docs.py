@@ -26,7 +26,7 @@ def main() -> int:
     """Rewrite every page that is out of date."""
     for page in pages():
         text = page.read_text()
-        if (wanted := rendered(text)) != text:
+        if (wanted := rendered(text, ros=True)) != text:
             page.write_text(wanted)
             print(page.relative_to(ROOT))
     return 0
@@ -37,10 +37,15 @@ def pages() -> list[Path]:
     return sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 
 
-def rendered(text: str) -> str:
-    """A page with its marked parts as the code has them."""
+def rendered(text: str, *, ros: bool) -> str:
+    """A page with its marked parts as the code has them; those that only a ROS module knows stay where there is no ROS."""
     tables = {"parameters": parameters, "arguments": arguments}
-    return PART.sub(lambda part: f"{part[1]}{tables[part[2]](part[3])}{part[4]}", text)
+
+    def table(part: re.Match[str]) -> str:
+        known = ros or ".ros." not in part[3]
+        return f"{part[1]}{tables[part[2]](part[3])}{part[4]}" if known else part[0]
+
+    return PART.sub(table, text)
 
 
 def parameters(path: str) -> str:

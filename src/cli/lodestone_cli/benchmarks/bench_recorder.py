@@ -35,8 +35,8 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     with em_rig(out, 4, 40.0) as rig, stream_probe() as probe:
         wait_for_poses(rig, probe)
         with running("recorder", ["record", "--out", str(bag)], dict(os.environ), out / "recorder.log") as recorder:
-            probe.spin_until(lambda: bag.is_dir(), 20.0)
-            probe.spin_until(lambda: False, config.kill_after_s)
+            probe.wait(lambda: bag.is_dir(), 20.0)
+            probe.spin(config.kill_after_s)
             killed_ns = time.time_ns()
             recorder.kill()
             recorder.wait()

@@ -46,7 +46,7 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
             if progress:
                 progress(min(1.0, elapsed_s / config.duration_s), f"{len(recoveries)} times, slowest {max(recoveries):.2f} s")
             next_s = len(recoveries) * config.period_s - (time.monotonic() - started)
-            probe.spin_until(lambda: False, max(0.0, next_s))
+            probe.spin(max(0.0, next_s))
         memory.append((time.monotonic() - started, resident_mb(rig)))
     return conclude(protocol, inputs, rows_of(recoveries, memory, config), [table_of(recoveries, memory)])
 
@@ -54,10 +54,10 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
 def replug(rig: EmRig, probe: StreamProbe, unplugged_s: float) -> float:
     """Seconds from the cable being back to the first pose; LIMIT_S when none came."""
     rig.ask(do="unplug")
-    probe.spin_until(lambda: False, unplugged_s)
+    probe.spin(unplugged_s)
     rig.ask(do="replug")
     back = time.monotonic()
-    probe.spin_until(lambda: probe.last_pose_s > back, LIMIT_S)
+    probe.wait(lambda: probe.last_pose_s > back, LIMIT_S)
     return min(LIMIT_S, time.monotonic() - back)
 
 

@@ -37,17 +37,18 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     load = idle_load_percent()
     with em_rig(out, config.tools, config.rate_hz) as rig, stream_probe() as probe:
         wait_for_poses(rig, probe)
-        probe.spin_until(lambda: False, config.settle_s)
+        probe.spin(config.settle_s)
         probe.restart_counts()
         before, cpu_before, started = rig.ask(do="statistics"), cpu(rig), time.monotonic()
         step_s = max(1.0, config.duration_s / 100)
         while (elapsed_s := time.monotonic() - started) < config.duration_s:
-            probe.spin_until(lambda: False, min(step_s, config.duration_s - elapsed_s))
+            probe.spin(min(step_s, config.duration_s - elapsed_s))
             if progress:
-                progress(min(1.0, elapsed_s / config.duration_s), f"{probe.frames} frames")
+                progress(min(1.0, elapsed_s / config.duration_s), "listening")
         # The last frame of the emulator is still on its way when it is asked: it counts for neither side.
         after = rig.ask(do="statistics")
         elapsed_s = time.monotonic() - started
+        probe.digest()
         busy = {name: 100.0 * (seconds - cpu_before.get(name, 0.0)) / elapsed_s for name, seconds in cpu(rig).items()}
     rows = rows_of(probe, produced=after["frames_produced"] - before["frames_produced"], load=load, case=case_of(config))
     table = Table("processes", "Processor time of each process", ("process", "cpu (% of one core)"), tuple(busy.items()))
@@ -56,7 +57,7 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
 
 def wait_for_poses(rig: EmRig, probe: StreamProbe, limit_s: float = 40.0) -> None:
     """Until corrected frames are broadcast."""
-    if probe.spin_until(lambda: bool(probe.latencies_ms), limit_s):
+    if probe.wait(lambda: bool(probe.latencies_ms), limit_s):
         return
     tail = " / ".join(rig.log.read_text(errors="replace").splitlines()[-5:])
     raise InputError("EM chain", expected=f"corrected frames within {limit_s:g} s", got=tail, remedy=f"see {rig.log}")

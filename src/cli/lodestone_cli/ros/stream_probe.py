@@ -11,6 +11,7 @@ from typing import Any
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from tf2_msgs.msg import TFMessage
 
 from lodestone_core.messages import frame_from_msg, stamp_from_msg
@@ -18,67 +19,93 @@ from lodestone_core.ros import qos
 from lodestone_core.types import TrackedFrame
 from lodestone_msgs.msg import TrackedTools
 
+Arrival = tuple[int, float, bytes]
+"""Host clock in ns, steady clock in s, message."""
+
 
 @dataclass
 class StreamProbe:
-    """What has arrived: frame numbers, and for every broadcast of corrected tools the time since the reply's last byte."""
+    """What has arrived: frame numbers, and for every broadcast of corrected tools the time since the reply's last byte.
+
+    Messages are taken as bytes and decoded by `digest`, so that listening takes next to nothing from what is measured.
+    """
 
     node: Node
     executor: SingleThreadedExecutor
     frames: int = 0
     repeats: int = 0
     skipped: int = 0
-    poses: int = 0
     last_number: int | None = None
     last_pose_s: float = float("-inf")
     latencies_ms: list[float] = field(default_factory=list)
-    received_ns: dict[int, int] = field(default_factory=dict)
-    waiting: dict[int, int] = field(default_factory=dict)
+    _tools: list[Arrival] = field(default_factory=list)
+    _tf: list[Arrival] = field(default_factory=list)
+    _received_ns: dict[int, int] = field(default_factory=dict)
 
-    def on_tools(self, msg: Any) -> None:
+    def on_tools(self, data: bytes) -> None:
         """A frame of the driver."""
-        frame: TrackedFrame = frame_from_msg(msg)
-        self.frames += 1
-        self.skipped += frame.frames_skipped
-        self.repeats += self.last_number == frame.frame_number
-        self.last_number = frame.frame_number
-        if any(tool.T_tracker_tool is not None for tool in frame.tools):
-            self.poses += 1
-            self.last_pose_s = time.monotonic()
-        arrived_ns = self.waiting.pop(frame.stamp_ns, None)
-        if arrived_ns is not None:
-            self.latencies_ms.append((arrived_ns - frame.received_ns) / 1e6)
-        else:
-            self.received_ns[frame.stamp_ns] = frame.received_ns
+        self._tools.append((time.time_ns(), time.monotonic(), data))
 
-    def on_tf(self, msg: Any) -> None:
-        """A broadcast; either message of a sample may arrive first."""
-        arrived_ns = time.time_ns()
-        corrected = [edge for edge in msg.transforms if edge.child_frame_id.endswith("_corrected")]
-        if not corrected:
-            return
-        stamp_ns = stamp_from_msg(corrected[0].header.stamp)
-        received_ns = self.received_ns.pop(stamp_ns, None)
-        if received_ns is None:
-            self.waiting[stamp_ns] = arrived_ns
-        else:
-            self.latencies_ms.append((arrived_ns - received_ns) / 1e6)
+    def on_tf(self, data: bytes) -> None:
+        """A broadcast."""
+        self._tf.append((time.time_ns(), time.monotonic(), data))
 
-    def spin_until(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Take in messages until the condition holds; False when the limit passes first."""
+    def spin(self, duration_s: float) -> None:
+        """Take in messages for a while."""
+        end = time.monotonic() + duration_s
+        while (left_s := end - time.monotonic()) > 0.0:
+            self.executor.spin_once(timeout_sec=left_s)
+
+    def wait(self, condition: Callable[[], bool], limit_s: float) -> bool:
+        """Take in and digest messages until the condition holds; False when the limit passes first."""
         end = time.monotonic() + limit_s
         while not condition():
             if time.monotonic() > end:
                 return False
             self.executor.spin_once(timeout_sec=0.02)
+            self.digest()
         return True
+
+    def digest(self) -> None:
+        """Decode and count what has arrived."""
+        arrived, self._tools = self._tools, []
+        for _, at_s, data in arrived:
+            self._count(frame_from_msg(deserialize_message(data, TrackedTools)), at_s)
+        waiting = []
+        for arrival in self._tf:
+            stamp_ns = corrected_stamp_ns(deserialize_message(arrival[2], TFMessage))
+            if stamp_ns is None:
+                continue
+            received_ns = self._received_ns.pop(stamp_ns, None)
+            if received_ns is None:
+                waiting.append(arrival)  # the frame itself comes later, or has been counted away
+            else:
+                self.latencies_ms.append((arrival[0] - received_ns) / 1e6)
+        self._tf = waiting
 
     def restart_counts(self) -> None:
         """Forget what was counted; discovery and start-up are over."""
-        self.frames = self.repeats = self.skipped = self.poses = 0
-        self.latencies_ms.clear()
-        self.received_ns.clear()
-        self.waiting.clear()
+        self.digest()
+        self.frames = self.repeats = self.skipped = 0
+        for counted in (self.latencies_ms, self._received_ns, self._tf):
+            counted.clear()
+
+    def _count(self, frame: TrackedFrame, at_s: float) -> None:
+        self.frames += 1
+        self.skipped += frame.frames_skipped
+        self.repeats += self.last_number == frame.frame_number
+        self.last_number = frame.frame_number
+        if any(tool.T_tracker_tool is not None for tool in frame.tools):
+            self.last_pose_s = at_s
+        self._received_ns[frame.stamp_ns] = frame.received_ns
+
+
+def corrected_stamp_ns(msg: Any) -> int | None:
+    """Stamp of the corrected tools in a broadcast; None when it holds none."""
+    for edge in msg.transforms:
+        if edge.child_frame_id.endswith("_corrected"):
+            return stamp_from_msg(edge.header.stamp)
+    return None
 
 
 @contextmanager
@@ -86,12 +113,12 @@ def stream_probe() -> Iterator[StreamProbe]:
     """A probe on the DDS domain of the environment."""
     context = rclpy.Context()
     rclpy.init(context=context)
-    node = rclpy.create_node("stream_probe", context=context)
+    node = rclpy.create_node("stream_probe", context=context, start_parameter_services=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     probe = StreamProbe(node, executor)
-    node.create_subscription(TrackedTools, "aurora/tools", probe.on_tools, qos.reliable(100))
-    node.create_subscription(TFMessage, "/tf", probe.on_tf, qos.TF)
+    node.create_subscription(TrackedTools, "aurora/tools", probe.on_tools, qos.reliable(1000), raw=True)
+    node.create_subscription(TFMessage, "/tf", probe.on_tf, qos.reliable(1000), raw=True)
     try:
         yield probe
     finally:

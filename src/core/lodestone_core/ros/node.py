@@ -32,6 +32,7 @@ from typing import Any, Generic, TypeVar
 import yaml
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -98,6 +99,14 @@ class LodestoneNode(LifecycleNode, Generic[ConfigT]):
     def state(self) -> str:
         """Lifecycle state: unconfigured, inactive, active, finalized, or the name of a transition under way."""
         return str(self._state_machine.current_state[1])
+
+    def create_publisher(self, *arguments: Any, **options: Any) -> Any:
+        """As rclpy's, without its default event callbacks: the executor would look at two more entities a publisher at every wake-up.
+
+        A mismatch of QoS is still reported, by the subscription that asks for more than is offered.
+        """
+        options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
+        return super().create_publisher(*arguments, **options)
 
     def create_steady_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         """Timer on steady time, for watchdogs: simulated time may stand still and the wall clock may be set."""

@@ -12,6 +12,7 @@ from em_registration.drivers.ndi_codes import GARBLED
 from em_registration.drivers.ndi_commands import ReplyKind
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Failure, ResetDone
+from em_registration.drivers.pacing import Pacing
 from em_registration.drivers.transport import Clock
 from lodestone_core.time import NS_PER_S
 
@@ -43,6 +44,7 @@ class Poller:
         """Tracking was started again."""
         self._bad = self._silent = 0
         self._next_ns = 0
+        self._pacing = Pacing(self._config.poll_interval_s)
 
     @property
     def fell_back(self) -> bool:
@@ -58,6 +60,7 @@ class Poller:
         reply = answer.reply
         if isinstance(reply, Measurement):
             self._bad = self._silent = 0
+            self._next_ns = self._pacing.next_ns(answer.sent_ns, tuple(reading.frame for reading in reply.readings))
             return reply, answer
         if isinstance(reply, ResetDone):
             raise DriverFault(Cause.REFUSED, "the device has reset itself")

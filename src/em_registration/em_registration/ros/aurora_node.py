@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from em_registration.ros.aurora_report import device_report, tool_report
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import frame_to_msg
 from lodestone_core.ros.diagnostics import Report
+from lodestone_core.ros.lazy import publish_if_heard
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_core.ros.tf import TfBroadcaster
@@ -68,7 +70,7 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
         self._tools.publish(message)
         for tool in message.tools:
             if tool.status == TrackedTool.STATUS_VALID:
-                self._pose_publisher(tool.name).publish(PoseStamped(header=message.header, pose=tool.pose))
+                publish_if_heard(self._pose_publisher(tool.name), partial(PoseStamped, header=message.header, pose=tool.pose))
         if frame.received_ns < self._received_ns:
             self._tf.forget()
         self._received_ns = frame.received_ns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lodestone_core.messages import EstimateSet, frame_from_msg
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import estimates_to_msg
 from lodestone_core.ros.diagnostics import Level
+from lodestone_core.ros.lazy import publish_if_heard
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_core.time import s_from_ns
@@ -50,6 +52,7 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         """Listen to the tracker."""
         # Publishers that frames bring with them go when the node is deactivated.
         self._corrected: dict[str, Any] = {}
+        self._said: dict[str, tuple[Any, float]] = {}
         self._last_stamp_ns = 0
         self.create_subscription(TrackedTools, "tools", self._on_tools, qos.DEVICE)
 
@@ -85,20 +88,24 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         name = estimate.child_frame_id
         if name not in self._corrected:
             self._corrected[name] = self.create_publisher(PoseStamped, f"~/{name}/measured_cp", qos.DEVICE)
-        self._corrected[name].publish(PoseStamped(header=estimate.header, pose=estimate.pose.pose))
+        publish_if_heard(self._corrected[name], partial(PoseStamped, header=estimate.header, pose=estimate.pose.pose))
 
     def _report(self, estimates: tuple[Estimate, ...]) -> None:
+        """Into the diagnostics what has changed, and once a second all of it."""
+        now_s = time.monotonic()
         for estimate in estimates:
+            said, at_s = self._said.get(estimate.child, (None, 0.0))
+            saying = (estimate.state, estimate.detail)
+            if saying == said and now_s - at_s < REPORT_PERIOD_S:
+                continue
+            self._said[estimate.child] = (saying, now_s)
             level = Level.OK if estimate.state.usable and not estimate.detail else Level.WARN
-            values = {
-                "state": estimate.state.name,
-                "epoch": estimate.epoch,
-                "expected_tre_mm": round(estimate.expected_tre_mm, 3),
-            }
+            values = {"state": estimate.state.name, "epoch": estimate.epoch, "expected_tre_mm": round(estimate.expected_tre_mm, 3)}
             self.diagnostics.report(level, estimate.detail or estimate.state.name, values=values, component=estimate.child)
 
 
 USABLE = (RegistrationEstimate.STATE_OK, RegistrationEstimate.STATE_DEGRADED)
+REPORT_PERIOD_S = 1.0
 CLOCK_STEP_NS = 1_000_000_000
 """A stamp further back than this is a clock that was set or a bag that restarted, not a late message."""
 

@@ -56,9 +56,9 @@ class AuthorityNode(LodestoneNode[AuthorityConfig]):
         decision = self._authority.decide(sample.stamp_ns, sample.estimates, self._now_ns(), time.monotonic_ns())
         if decision.transforms:
             self._tf.publish(transforms_to_msg(decision.transforms))
-        # TF is out; everything else may come after it.
-        accepted = EstimateSet(sample.stamp_ns, sample.received_ns, decision.accepted)
-        for estimate in estimates_to_msg(accepted).estimates:
+        # TF is out; everything else may come after it, and only what somebody reads.
+        heard = tuple(each for each in decision.accepted if self._output(each.child).get_subscription_count())
+        for estimate in estimates_to_msg(EstimateSet(sample.stamp_ns, sample.received_ns, heard)).estimates:
             self._output(estimate.child_frame_id).publish(estimate)
         if decision.changed:
             self._publish_status()
