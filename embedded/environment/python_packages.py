@@ -17,6 +17,9 @@ BUILD_INCLUDES = {
     "numpy": re.compile(r'[^";]*numpy/_core/include(?=[";])'),
 }
 
+# Thousands of modules of which a process imports a few: these compile when they are first imported.
+COMPILED_ON_USE = r"/(torch|torchgen|functorch|sympy|networkx|SimpleITK|mypy|mypyc)/"
+
 
 def install(layout: Layout) -> str:
     """Install what is pinned; nothing is done when the pins are unchanged."""
@@ -34,12 +37,19 @@ def install(layout: Layout) -> str:
     subprocess.run([interpreter, "-m", "venv", *flags, str(layout.venv)], env=environment, check=True)
     arguments = [item for path in layout.requirements for item in ("-r", str(path))]
     pip = [str(layout.python), "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "install", *arguments], environment, layout.root / "build" / "pip.log", layout.root)
+    run([*pip, "install", "--no-compile", *arguments], environment, layout.root / "build" / "pip.log", layout.root)
+    compile_modules(layout, environment)
     if not layout.ros_sourced:  # a rig's own system packages are not ours to judge
         run([*pip, "check"], environment, layout.root / "build" / "pip-check.log", layout.root)
     patched = patch_exports(layout.venv / "share", numpy_include(layout)) if layout.embedded_ros else 0
     stamp.write_text(wanted)
     return f"installed, {patched} cmake exports patched" if patched else "installed"
+
+
+def compile_modules(layout: Layout, environment: dict[str, str]) -> None:
+    """Bytecode on all cores, where pip uses one; some packages bring files that are not meant to compile."""
+    options = ["-q", "-q", "-j", "0", "-x", COMPILED_ON_USE]
+    subprocess.run([str(layout.python), "-m", "compileall", *options, str(layout.site_packages)], env=environment, check=False)
 
 
 def numpy_include(layout: Layout) -> str:

@@ -286,7 +286,8 @@ def result_of(report: FuzzReport, seed: int) -> Result:
     rows.append(Row("parser", "damaged replies", "crc_collisions", report.crc_collisions, "replies", report.count))
     rows.append(Row("parser", "two replies a trial", "time_per_trial", report.seconds / report.count * 1e6, "us", report.count))
     rows.extend(Row("parser", "good replies", name, value, "us", 2000) for name, value in parse_times_us().items())
-    return Result("ndi_fuzz", "Does a damaged Aurora reply ever become a pose?", collect_provenance(seed, {}), tuple(rows), notes=tuple(report.failures))
+    title = "Does a damaged Aurora reply ever become a pose?"
+    return Result("ndi_fuzz", title, collect_provenance(seed, {}), tuple(rows), notes=tuple(report.failures))
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ import json
 import logging
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from lodestone_bench.emulators.aurora_emulator import AuroraEmulator
 from lodestone_bench.emulators.aurora_setup import Paths, recording_emulator, scripted_emulator
 from lodestone_bench.emulators.control import send_request
+from lodestone_bench.emulators.host_clock import HostClock
 from lodestone_bench.sources.recording import RecordingSource
 from lodestone_bench.world.config import default_script, fault_entries, read_script
 from lodestone_core.errors import InputError
@@ -53,9 +55,8 @@ def make_emulator(options: argparse.Namespace) -> AuroraEmulator:
     paths, faults = Paths(options.link, options.control), _faults(options.faults)
     if options.recording is not None:
         return recording_emulator(RecordingSource.read(options.recording, loop=options.loop), paths, faults, options.seed)
-    if options.script is not None:
-        return scripted_emulator(read_script(options.script), paths, faults)
-    return scripted_emulator(default_script(options.tools, options.rate, options.seed), paths, faults)
+    script = read_script(options.script) if options.script is not None else default_script(options.tools, options.rate, options.seed)
+    return scripted_emulator(script, paths, faults, HostClock() if options.pause_with_host else time.monotonic)
 
 
 def _faults(path: Path | None) -> tuple[Mapping[str, Any], ...]:
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=40.0, help="frames per second of the default world")
     parser.add_argument("--seed", type=int, default=0, help="seed of noise and faults")
     parser.add_argument("--loop", action="store_true", help="begin the recording again at its end")
+    parser.add_argument("--pause-with-host", action="store_true", help="the device pauses while this machine does not run it")
     parser.add_argument("--send", help="send this request to the emulator at --control, print its answer, and end")
     return parser
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,13 @@ def device_of(source: Source, plugs: Mapping[str, PlugConfig], config: DeviceCon
     return AuroraDevice(config, PortTable(plug_in(plugs)), Measuring(source, config.first_frame))
 
 
-def scripted_emulator(script: Script, paths: Paths, faults: tuple[Mapping[str, Any], ...] = ()) -> AuroraEmulator:
+def scripted_emulator(
+    script: Script, paths: Paths, faults: tuple[Mapping[str, Any], ...] = (), clock: Callable[[], float] = time.monotonic
+) -> AuroraEmulator:
     """An emulator in the scripted world, with the script's faults and further ones."""
     plugs = {name: tool.plug for name, tool in script.tools.items()}
     device = device_of(ScriptedSource(ScriptedWorld(script)), plugs, script.world.device)
-    return AuroraEmulator(device, paths.link, paths.control, Schedule((*script.faults, *faults)), script.world.seed)
+    return AuroraEmulator(device, paths.link, paths.control, Schedule((*script.faults, *faults)), script.world.seed, clock)
 
 
 def recording_emulator(source: RecordingSource, paths: Paths, faults: tuple[Mapping[str, Any], ...] = (), seed: int = 0) -> AuroraEmulator:

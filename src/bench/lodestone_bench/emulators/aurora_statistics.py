@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from lodestone_bench.emulators.host_clock import HostClock
+
 if TYPE_CHECKING:
     from lodestone_bench.emulators.aurora_emulator import AuroraEmulator
 
@@ -41,6 +43,8 @@ def statistics(emulator: AuroraEmulator) -> dict[str, Any]:
         "faults": dict(emulator.faults.hits),
         "events": dict(emulator.events),
         "bytes_sent": emulator.line.bytes_sent,
+        "host_stalls": emulator.clock.stalls if isinstance(emulator.clock, HostClock) else 0,
+        "host_stalled_s": round(emulator.clock.stalled_s, 3) if isinstance(emulator.clock, HostClock) else 0.0,
     }
 
 

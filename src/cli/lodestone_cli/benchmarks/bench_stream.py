@@ -50,9 +50,16 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         elapsed_s = time.monotonic() - started
         probe.digest()
         busy = {name: 100.0 * (seconds - cpu_before.get(name, 0.0)) / elapsed_s for name, seconds in cpu(rig).items()}
-    rows = rows_of(probe, produced=after["frames_produced"] - before["frames_produced"], load=load, case=case_of(config))
+    produced, stalled_s = (after[key] - before[key] for key in ("frames_produced", "host_stalled_s"))
+    case = case_of(config)
+    rows = rows_of(probe, produced, load, case)
+    rows.append(Row("live", case, "machine_stalled", float(stalled_s), "s", int(after["host_stalls"] - before["host_stalls"])))
     table = Table("processes", "Processor time of each process", ("process", "cpu (% of one core)"), tuple(busy.items()))
-    return conclude(protocol, inputs, rows, [table])
+    note = (
+        "machine_stalled: time in which the machine ran no process of ours (n times). The emulated device paused with it; a real one would "
+        "have gone on, and its frames would have been lost to any driver on this machine."
+    )
+    return conclude(protocol, inputs, rows, [table], notes=[note])
 
 
 def wait_for_poses(rig: EmRig, probe: StreamProbe, limit_s: float = 40.0) -> None:

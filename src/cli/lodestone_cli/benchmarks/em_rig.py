@@ -22,6 +22,9 @@ from lodestone_cli.launch_file.environment import with_middleware
 from lodestone_core import se3
 from lodestone_core.errors import InputError
 
+REALTIME_PRIORITY = 10
+"""As a bench under load would run; where it is not allowed the nodes say so in the log and go on without."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmRig:
@@ -51,7 +54,15 @@ def em_rig(out: Path, tools: int, rate_hz: float) -> Iterator[EmRig]:
     # A unix socket's path is short by law, a checkout's is not.
     with tempfile.TemporaryDirectory(prefix="lodestone_bench_") as folder:
         control = Path(folder, "control")
-        words = ["sim:=true", f"sim_tools:={tools}", f"sim_rate:={rate_hz:g}", f"sim_control:={control}", f"sim_port:={folder}/aurora"]
+        words = [
+            "sim:=true",
+            f"sim_tools:={tools}",
+            f"sim_rate:={rate_hz:g}",
+            f"sim_control:={control}",
+            "sim_options:=--pause-with-host",
+            f"realtime_priority:={REALTIME_PRIORITY}",
+            f"sim_port:={folder}/aurora",
+        ]
         words.append(f"registration_file:={registration}")
         log = out / "launch.log"
         with running("bench", ["up", "em.launch.yaml", *words], own_domain(), log) as launcher:

@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from lodestone_core.errors import InputError
+from lodestone_core.ros.realtime import use_realtime_priority
 
 EXIT_REFUSED = 2
 _QUIT = b"\0"
@@ -30,7 +31,10 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
     leaves through here, so that the process ends with a traceback and code 1.
     """
     try:
+        warning = use_realtime_priority()
         _init(args)
+        if warning:
+            get_logger("lodestone").warning(warning)
         executor = SingleThreadedExecutor()
         with _stop_on_signal(executor) as stop:
             _spin(make_node, executor, stop)
