@@ -38,8 +38,11 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     with em_rig(out, config.tools, config.rate_hz) as rig, stream_probe() as probe:
         wait_for_poses(rig, probe)
         probe.spin(config.settle_s)
+        cpu_before, before = cpu(rig), rig.ask(do="statistics")
+        # What came while those questions were asked was taken late, which is no latency of the chain.
+        probe.spin(0.2)
         probe.restart_counts()
-        before, cpu_before, started = rig.ask(do="statistics"), cpu(rig), time.monotonic()
+        started = time.monotonic()
         step_s = max(1.0, config.duration_s / 100)
         while (elapsed_s := time.monotonic() - started) < config.duration_s:
             probe.spin(min(step_s, config.duration_s - elapsed_s))

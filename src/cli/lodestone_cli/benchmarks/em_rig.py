@@ -21,8 +21,9 @@ from lodestone_cli.demo.processes import running
 from lodestone_cli.launch_file.environment import with_middleware
 from lodestone_core import se3
 from lodestone_core.errors import InputError
+from lodestone_core.ros.realtime import VARIABLE
 
-REALTIME_PRIORITY = 10
+REALTIME_PRIORITY = "10"
 """As a bench under load would run; where it is not allowed the nodes say so in the log and go on without."""
 
 
@@ -59,8 +60,7 @@ def em_rig(out: Path, tools: int, rate_hz: float) -> Iterator[EmRig]:
             f"sim_tools:={tools}",
             f"sim_rate:={rate_hz:g}",
             f"sim_control:={control}",
-            "sim_options:=--pause-with-host",
-            f"realtime_priority:={REALTIME_PRIORITY}",
+            "sim_option:=--pause-with-host",
             f"sim_port:={folder}/aurora",
         ]
         words.append(f"registration_file:={registration}")
@@ -82,5 +82,6 @@ def own_domain() -> dict[str, str]:
     The domain is set for this process too, whose probe listens there.
     """
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(20, 200))
+    os.environ.setdefault(VARIABLE, REALTIME_PRIORITY)
     os.environ.update(with_middleware(os.environ))
     return dict(os.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tf2_msgs.msg import TFMessage
 
 from lodestone_core.messages import frame_from_msg, stamp_from_msg
 from lodestone_core.ros import qos
+from lodestone_core.ros.realtime import use_realtime_priority
 from lodestone_core.types import TrackedFrame
 from lodestone_msgs.msg import TrackedTools
 
@@ -110,7 +112,9 @@ def corrected_stamp_ns(msg: Any) -> int | None:
 
 @contextmanager
 def stream_probe() -> Iterator[StreamProbe]:
-    """A probe on the DDS domain of the environment."""
+    """A probe on the DDS domain of the environment, as urgent as the nodes it listens to: waiting behind them is no latency of theirs."""
+    usual = os.sched_getscheduler(0), os.sched_getparam(0)
+    use_realtime_priority()
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("stream_probe", context=context, start_parameter_services=False)
@@ -125,3 +129,4 @@ def stream_probe() -> Iterator[StreamProbe]:
         executor.shutdown()
         node.destroy_node()
         rclpy.shutdown(context=context)
+        os.sched_setscheduler(0, *usual)

@@ -15,25 +15,33 @@ from em_registration.drivers.transport import SerialTransport, SystemClock
 from lodestone_core.types import TrackedFrame
 
 # A reader that does not come for so many frames has a fault of its own; the newest are kept.
-_FRAMES_KEPT: Final = 1000
+FRAMES_KEPT: Final = 1000
 _JOIN_S: Final = 3.0
 
 
 class AuroraDriver:
     """Starts to track on `start`, recovers by itself, ends on `stop`.
 
-    `on_news` is called on the driver's thread when `take_frames` or `status` has something new; it must return at once.
+    Both callbacks run on the driver's thread and must return at once: `on_frame` with each frame as soon as it is there, then `on_news`
+    when `take_frames` or `status` has something new.
     """
 
-    def __init__(self, config: AuroraConfig, on_news: Callable[[], None], connect: Connect = SerialTransport) -> None:
+    def __init__(
+        self,
+        config: AuroraConfig,
+        on_news: Callable[[], None],
+        connect: Connect = SerialTransport,
+        on_frame: Callable[[TrackedFrame], None] = lambda frame: None,
+    ) -> None:
         """Raises InputError when the trace file cannot be written."""
+        self._on_frame = on_frame
         self._stop = threading.Event()
         self._on_news = on_news
         clock = SystemClock(self._stop)
         self._trace = TraceWriter(config.trace_file, clock, config.trace_max_mb) if config.trace_file else None
         opened = traced(connect, self._trace) if self._trace else connect
         self.session = Session(config, opened, clock, self._stop.is_set)
-        self._frames: deque[TrackedFrame] = deque(maxlen=_FRAMES_KEPT)
+        self._frames: deque[TrackedFrame] = deque(maxlen=FRAMES_KEPT)
         self._crash: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="aurora", daemon=True)
 
@@ -66,6 +74,8 @@ class AuroraDriver:
             status = self.status
             while not self._stop.is_set():
                 frames = self.session.step()
+                for frame in frames:
+                    self._on_frame(frame)
                 self._frames.extend(frames)
                 if frames or self.status is not status:
                     status = self.status

@@ -1,12 +1,14 @@
 """NDI Aurora on a serial port: tracked tools, one pose topic a tool, raw TF edges while they hold, diagnostics.
 
-The driver reads the port on its own thread; a guard condition wakes the executor, and all ROS calls happen there.
+The driver reads the port on its own thread and publishes each frame from there, since somebody waits for it; a guard condition wakes the
+executor for everything else.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from rclpy.publisher import Publisher
 
 from em_registration.drivers.config import AuroraConfig
 from em_registration.drivers.faults import DriverStatus
-from em_registration.drivers.worker import AuroraDriver
+from em_registration.drivers.worker import FRAMES_KEPT, AuroraDriver
 from em_registration.ros.aurora_report import device_report, tool_report
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import frame_to_msg
@@ -50,7 +52,8 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
         self._said = DriverStatus()
         self._rate_hz, self._frames_at = 0.0, (0, time.monotonic())
         self._news = self.create_guard_condition(self._on_news)
-        self._driver = AuroraDriver(self.config, self._news.trigger)
+        self._sent: deque[TrackedTools] = deque(maxlen=FRAMES_KEPT)
+        self._driver = AuroraDriver(self.config, self._news.trigger, on_frame=self._send)
         self._driver.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
 
@@ -60,14 +63,18 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
         for name in ("device", *map(_component, self._latest)):
             self.diagnostics.retract(name)
 
-    def _on_news(self) -> None:
-        for frame in self._driver.take_frames():
-            self._publish(frame)
-        self._tell(self._driver.status)
-
-    def _publish(self, frame: TrackedFrame) -> None:
+    def _send(self, frame: TrackedFrame) -> None:
+        """On the driver's thread: a publisher may be used from any."""
         message = frame_to_msg(frame, self.config.frame_id)
         self._tools.publish(message)
+        self._sent.append(message)
+
+    def _on_news(self) -> None:
+        for frame in self._driver.take_frames():
+            self._publish_parts(frame, self._sent.popleft())
+        self._tell(self._driver.status)
+
+    def _publish_parts(self, frame: TrackedFrame, message: TrackedTools) -> None:
         for tool in message.tools:
             if tool.status == TrackedTool.STATUS_VALID:
                 publish_if_heard(self._pose_publisher(tool.name), partial(PoseStamped, header=message.header, pose=tool.pose))
