@@ -1,7 +1,7 @@
 """CRC-16/ARC as the NDI serial protocol uses it: reflected polynomial 0xA001, initial value 0, no final xor.
 
 The register holds exactly two bytes, so one table of 65536 entries takes in a 16-bit word at once: a BX reply of four tools
-costs 90 look-ups instead of 179 (see evaluation/bench/ndi_fuzz.py for the timing).
+costs 90 look-ups instead of 179 (see lodestone_cli/benchmarks/reply_fuzz.py for the timing).
 """
 
 from __future__ import annotations

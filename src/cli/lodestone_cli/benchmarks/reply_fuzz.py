@@ -1,6 +1,4 @@
-"""Bench: a million damaged Aurora replies, each followed by a good one, through the driver's parser.
-
-    python evaluation/bench/ndi_fuzz.py --count 1000000 --seed 0 --out out/bench/ndi_fuzz
+"""Damaged Aurora replies, each followed by a good one, through the driver's parser.
 
 Three things must hold: no pose comes out of a reply whose CRC fails, no exception escapes, and the good reply that follows is
 found as soon as its last byte is there, with the damaged bytes still in the buffer. Encoder and CRC are written here from the
@@ -10,13 +8,10 @@ counted and named, and each must pass the CRC of this file too.
 
 from __future__ import annotations
 
-import argparse
 import struct
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 from em_registration.drivers.ndi_commands import ReplyKind
@@ -25,10 +20,6 @@ from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_stream import ReplyStream
 from em_registration.drivers.readings import sample_of
 from em_registration.drivers.tools import Tool
-from lodestone_core.results.provenance import collect_provenance
-from lodestone_core.results.result import Result, Row
-from lodestone_core.results.table import show
-from lodestone_core.results.write import write_result
 
 _GOOD_REPLIES = 64
 _FAILURES_SHOWN = 20
@@ -277,32 +268,3 @@ def parse_times_us(repeats: int = 2000) -> dict[str, float]:
 def _visible(encode: Callable[[Random, int], bytes], random: Random) -> bytes:
     """The longest of many replies: all four tools are visible."""
     return max((encode(random, 4) for _ in range(60)), key=len)
-
-
-def result_of(report: FuzzReport, seed: int) -> Result:
-    """The result to write."""
-    must_be_zero = ("accepted_with_bad_crc", "exceptions", "not_resynchronised")
-    rows = [Row("parser", "damaged replies", name, getattr(report, name), "replies", report.count, threshold=0.0) for name in must_be_zero]
-    rows.append(Row("parser", "damaged replies", "crc_collisions", report.crc_collisions, "replies", report.count))
-    rows.append(Row("parser", "two replies a trial", "time_per_trial", report.seconds / report.count * 1e6, "us", report.count))
-    rows.extend(Row("parser", "good replies", name, value, "us", 2000) for name, value in parse_times_us().items())
-    title = "Does a damaged Aurora reply ever become a pose?"
-    return Result("ndi_fuzz", title, collect_provenance(seed, {}), tuple(rows), notes=tuple(report.failures))
-
-
-def main() -> int:
-    """Run, print the table, write the result; 1 when a requirement does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1_000_000, help="damaged replies")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("out/bench/ndi_fuzz"), help="folder of the result")
-    options = parser.parse_args()
-    report = fuzz_replies(options.count, options.seed)
-    result = result_of(report, options.seed)
-    write_result(result, options.out)
-    show(result)
-    return 0 if report.passed else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
