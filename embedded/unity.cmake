@@ -1,5 +1,5 @@
-# Compiles each generated type support library of a message package as one unit, which takes half the time. Used by the embedded set-up
-# alone: there the generators' versions are pinned and known to allow it.
+# Compiles each generated type support library of a message package as one unit, which takes half the time. For Jazzy alone, whose
+# generators are known to allow it.
 function(join_sources)
   foreach(kind typesupport_c typesupport_cpp typesupport_introspection_cpp typesupport_fastrtps_c typesupport_fastrtps_cpp)
     set(library ${PROJECT_NAME}__rosidl_${kind})

@@ -60,7 +60,7 @@ def colcon(layout: Layout) -> None:
     command = [str(layout.python), "-m", "colcon", "--log-base", "build/log", "build", "--merge-install"]
     command += ["--install-base", str(layout.prefix), "--base-paths", *paths, "--cmake-args"]
     command += ["-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release", f"-DPython3_EXECUTABLE={layout.python}"]
-    if layout.embedded_ros:
+    if layout.ros_distro in (None, "jazzy"):
         command.append(f"-DCMAKE_PROJECT_INCLUDE={layout.root / 'embedded' / 'unity.cmake'}")
     run(command, layout.build_environment(), layout.root / "build" / "colcon.log", layout.root)
 

@@ -16,6 +16,8 @@ from lodestone_core.errors import InputError
 def no_ros(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
     monkeypatch.setattr(typestore.sys, "prefix", str(tmp_path))
+    # The copy under test may be an installed one, which has no source tree around it.
+    monkeypatch.setattr(typestore, "_SOURCE_FOLDER", Path(__file__).resolve().parents[2] / "msgs" / "msg")
 
 
 @pytest.mark.usefixtures("no_ros")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from collections.abc import Sequence
@@ -13,12 +12,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from lodestone_cli.console import console
 from lodestone_cli.launch_file.environment import with_middleware
+from lodestone_cli.ros_presence import has_ros
 from lodestone_core.errors import InputError
 
 if TYPE_CHECKING:
     from lodestone_core.ros.recorder import RecorderNode
-
-_STATUS_PERIOD_S = 0.5
 
 
 def run(topics: Sequence[str], out: Path | None, duration_s: float | None) -> int:
@@ -26,42 +24,20 @@ def run(topics: Sequence[str], out: Path | None, duration_s: float | None) -> in
     _require_ros()
     # The same middleware as the nodes that `lodestone up` starts; read by DDS when rclpy starts.
     os.environ.update(with_middleware(os.environ))
-    from lodestone_core.ros.recorder import RecorderNode
-    from lodestone_core.ros.run import run as spin
+    from lodestone_cli.ros.recording import record
 
     path = out or Path("out", "bags", time.strftime("%Y-%m-%d-%H-%M-%S"))
-    nodes: list[RecorderNode] = []
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=console(), transient=True) as progress:
+        task, started = progress.add_task("recording", total=None), time.monotonic()
 
-        def make() -> RecorderNode:
-            node = RecorderNode(path, topics)
-            nodes.append(node)
-            _add_timers(node, progress, duration_s)
-            return node
+        def show(node: RecorderNode) -> None:
+            text = (
+                f"{time.monotonic() - started:.0f} s, {sum(node.counts.values())} messages of {len(node.counts)} topics, {node.lost} lost"
+            )
+            progress.update(task, description=text)
 
-        code = spin(make, [])
-    return code or _report(nodes[0], path)
-
-
-def _add_timers(node: RecorderNode, progress: Progress, duration_s: float | None) -> None:
-    from rclpy.clock import Clock, ClockType
-
-    task, started = progress.add_task("recording", total=None), time.monotonic()
-    steady = Clock(clock_type=ClockType.STEADY_TIME)
-
-    def show() -> None:
-        text = f"{time.monotonic() - started:.0f} s, {sum(node.counts.values())} messages of {len(node.counts)} topics, {node.lost} lost"
-        progress.update(task, description=text)
-
-    node.create_timer(_STATUS_PERIOD_S, show, clock=steady)
-    if duration_s is not None:
-        node.create_timer(duration_s, _leave, clock=steady)
-
-
-def _leave() -> None:
-    from rclpy.executors import ExternalShutdownException
-
-    raise ExternalShutdownException
+        code, node = record(path, topics, duration_s, show)
+    return code if code or node is None else _report(node, path)
 
 
 def _report(node: RecorderNode, path: Path) -> int:
@@ -77,6 +53,6 @@ def _report(node: RecorderNode, path: Path) -> int:
 
 
 def _require_ros() -> None:
-    if importlib.util.find_spec("rclpy") is None:
+    if not has_ros():
         remedy = "run 'make setup', or source a ROS 2 Jazzy first"
         raise InputError("recording", expected="rclpy", got="none that this Python can import", remedy=remedy)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lodestone_cli.launch_file.environment import PROFILE_VARIABLE, with_defaults
 from lodestone_cli.launch_file.packages import package_names
+from lodestone_cli.ros_presence import has_ros
 from lodestone_cli.runner.printer import log_folder
 
 from .finding import Finding, Level
@@ -32,7 +33,7 @@ def distribution(environment: Mapping[str, str]) -> Finding:
     name = environment.get("ROS_DISTRO")
     if name and name != DISTRIBUTION:
         return Finding("ROS 2", Level.FAIL, f"{name} is sourced", f"source /opt/ros/{DISTRIBUTION}/setup.bash instead")
-    if importlib.util.find_spec("rclpy") is None:
+    if not has_ros():
         return Finding("ROS 2", Level.FAIL, "rclpy cannot be imported", f"{_BUILD}, or source /opt/ros/{DISTRIBUTION}/setup.bash first")
     wheel = installed_version("ros-rclpy")
     return Finding("ROS 2", Level.OK, f"{DISTRIBUTION}, " + (f"rclpy {wheel} from wheels" if wheel else "installed"))
