@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from lodestone_cli.launch_file.environment import PROFILE_VARIABLE, with_defaults
 from lodestone_cli.launch_file.packages import package_names
-from lodestone_cli.ros_presence import has_ros
+from lodestone_cli.ros_presence import has_package, has_ros
 from lodestone_cli.runner.printer import log_folder
 
 from .finding import Finding, Level
@@ -45,7 +44,7 @@ def packages(environment: Mapping[str, str]) -> Finding:
     missing = [name for name in OURS if name not in known]
     if missing:
         return Finding("packages", Level.FAIL, f"not in AMENT_PREFIX_PATH: {', '.join(missing)}", _BUILD)
-    if importlib.util.find_spec("lodestone_msgs") is None:
+    if not has_package("lodestone_msgs"):
         return Finding("packages", Level.FAIL, "lodestone_msgs cannot be imported by this Python", _BUILD)
     return Finding("packages", Level.OK, f"all {len(OURS)} are installed")
 

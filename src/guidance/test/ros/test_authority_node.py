@@ -31,6 +31,9 @@ class Recorder:
     def __init__(self, topic: str, log: list[tuple[str, Any]]) -> None:
         self.topic, self.log = topic, log
 
+    def get_subscription_count(self) -> int:
+        return 1
+
     def publish(self, msg: Any) -> None:
         self.log.append((self.topic, deserialize_message(serialize_message(msg), type(msg))))
 
