@@ -22,6 +22,7 @@ from lodestone_core.clock import ClockConfig, ClockEstimator
 from lodestone_core.time import NS_PER_S
 from lodestone_core.types import TrackedFrame
 
+_APART_NS: Final = 1000
 # After an outage the reply before says nothing any more.
 _WIDEST_BRACKET_NS: Final = NS_PER_S
 _REPLY_KINDS: Final = {ReplyKind.TX: 1, ReplyKind.BX: 2}
@@ -74,12 +75,16 @@ class FrameTracker:
         absent = [r for r in readings if r.status is not HandleStatus.VALID and r.frame not in numbers]
         replied = {r.handle for r in readings}
         away = [unplugged(tool) for tool in (*gone, *(tool for handle, tool in tools.items() if handle not in replied))]
-        frames = []
+        frames: list[TrackedFrame] = []
         for number, skipped in new:
             measured = [r for r in readings if r.frame == number]
             estimate = self._estimator.update(number, earliest_ns, answer.first_byte_ns)
+            stamp_ns = self._clock.wall_ns(estimate.stamp_ns)
+            if frames:
+                # Frames of one reply share its bracket and may get its middle alike; they did come one after the other.
+                stamp_ns = max(stamp_ns, frames[-1].stamp_ns + _APART_NS)
             frame = TrackedFrame(
-                stamp_ns=self._clock.wall_ns(estimate.stamp_ns),
+                stamp_ns=stamp_ns,
                 received_ns=self._clock.wall_ns(answer.last_byte_ns),
                 frame_number=number,
                 tools=(*(sample_of(r, tools[r.handle]) for r in (*measured, *absent)), *away),

@@ -97,6 +97,18 @@ def test_two_new_numbers_in_one_reply_make_two_frames_in_order(tracker):
     assert frames[0].stamp_ns < frames[1].stamp_ns
 
 
+def test_two_frames_of_one_reply_stay_in_order_although_the_wall_clock_is_read_twice():
+    class Jittery(WallClock):
+        reads = 0
+
+        def wall_ns(self, now_ns):
+            self.reads += 1
+            return now_ns + WALL - 10 * self.reads
+
+    _, frames = polls(FrameTracker(ClockConfig(), Jittery()), [valid(10, 1), valid(11, 2)], [valid(10, 4), valid(11, 3)])
+    assert frames[0].stamp_ns < frames[1].stamp_ns
+
+
 def test_stamp_lies_between_the_poll_before_and_the_first_byte_of_the_answer(tracker):
     replies = polls(tracker, *([valid(10, k // 3)] for k in range(60)))
     for k, frames in enumerate(replies, 1):
