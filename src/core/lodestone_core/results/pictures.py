@@ -13,7 +13,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lodestone_core.results.result import Picture
 
@@ -174,9 +174,12 @@ def track_and_error(
         highest = float(np.percentile(error, 98))
         dots = space.scatter(*points.T, c=error, s=9, cmap="viridis", vmin=0.0, vmax=highest, depthshade=False)
         space.plot(*points.T, color=_GREY, linewidth=0.4, alpha=0.5)
-        space.set(xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")
+        space.set(xlabel="x (mm)", ylabel="y (mm)")
+        space.set_zlabel("z (mm)", labelpad=10.0)
         space.set_title(title, fontsize=10)
         _equal_axes(space, points, zoom=0.95)
+        for axis in (space.xaxis, space.yaxis, space.zaxis):
+            axis.set_major_locator(MaxNLocator(4))
         figure.colorbar(dots, ax=space, label="error (mm)", shrink=0.6, pad=0.12, extend="max", location="left")
         shared = None
         for row, ((name, (time_s, errors, radii)), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
