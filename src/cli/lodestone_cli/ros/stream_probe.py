@@ -94,8 +94,10 @@ class StreamProbe:
 
     def _count(self, frame: TrackedFrame, at_s: float) -> None:
         self.frames += 1
-        self.skipped += frame.frames_skipped
-        self.repeats += self.last_number == frame.frame_number
+        if self.last_number is not None:
+            # From the device's own numbers, not from what the driver says that it skipped.
+            self.skipped += max(0, frame.frame_number - self.last_number - 1)
+            self.repeats += self.last_number == frame.frame_number
         self.last_number = frame.frame_number
         if any(tool.T_tracker_tool is not None for tool in frame.tools):
             self.last_pose_s = at_s
