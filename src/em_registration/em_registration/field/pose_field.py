@@ -47,12 +47,21 @@ class PoseField:
     inflation: float
 
     def __call__(self, T_tracker_tool: Array) -> Prediction:
-        """Where the tips of poses (M, 4, 4) are in the image, averaged over the hypotheses."""
+        """Where the tips of poses (M, 4, 4) are in the image, averaged over the hypotheses; poses are as noisy as the data were."""
+        return self._predict(T_tracker_tool, noisy=True)
+
+    def of_map(self, T_tracker_tool: Array) -> Prediction:
+        """The same with the error of the map alone, to which a caller adds what it knows of these poses' noise."""
+        return self._predict(T_tracker_tool, noisy=False)
+
+    def _predict(self, T_tracker_tool: Array, noisy: bool) -> Prediction:
         queries = kernel.places(T_tracker_tool, np.array(self.scale_mm))
         q = self.frame.mapped(tips(T_tracker_tool, self.data.tip_tool_mm)[None])
+        axes = self.frame.axes(kernel.axes(queries, self.chosen))
+        rows = kriging.design(self.frame.about_centroid(q), axes)
         V = self.L_inverse @ kernel.covariance(self.places, queries, self.chosen)
-        means, spreads = kriging.answer(self.fits, V, kernel.variance(queries, self.chosen), self.frame.columns(q))
-        mean, spread = moments(self.weights, means, spreads)
+        own = kernel.variance(queries, self.chosen) + (kernel.noise(queries, self.chosen) if noisy else 0.0)
+        mean, spread = moments(self.weights, *kriging.along(axes, *kriging.answer(self.fits, V, own, rows)))
         return Prediction(q[0] + mean, self.inflation * spread)
 
     @property
@@ -84,7 +93,8 @@ class PoseField:
     @property
     def leave_one_out_mm(self) -> Array:
         """Distance (n,) of each correspondence from what all the others say of it."""
-        errors, _ = _left_out(self.fits, self.L_inverse, self.chosen, self.config, np.arange(len(self.data)))
+        axes = self.frame.axes(kernel.axes(self.places, self.chosen))
+        errors, _ = _left_out(self.fits, self.L_inverse, self.chosen, self.config.temperature, axes, np.arange(len(self.data)))
         return np.asarray(np.linalg.norm(errors, axis=1))
 
     def domain_ratio(self, T_tracker_tool: Array) -> Array:
@@ -155,26 +165,29 @@ def _fitted(data: Correspondences, config: PoseFieldConfig, h: Hypotheses, inver
     mapped = frame.mapped(tracker[None])
     scale_mm = kernel.rms_distance(data.T_tracker_tool)
     places = kernel.places(data.T_tracker_tool, scale_mm)
-    scene = (inverse_weights[None], frame.columns(mapped), data.image_mm[None] - mapped)
+    residuals, q = data.image_mm[None] - mapped, frame.about_centroid(mapped)
 
-    def fits(some: Hypotheses) -> kriging.Fit:
-        inverse, columns, residuals = (np.broadcast_to(values, (len(some), *values.shape[1:])) for values in scene)
-        return kriging.fit(kernel.covariance(places, places, some), inverse, columns, residuals, (config.noise_weight, config.noise_mm))
+    def fits(some: Hypotheses) -> tuple[kriging.Fit, Array]:
+        axes = frame.axes(kernel.axes(places, some))
+        local = (np.swapaxes(axes, -1, -2) @ residuals[..., None])[..., 0]
+        noise = inverse_weights * kernel.noise(places, some)
+        K = kernel.covariance(places, places, some)
+        return kriging.fit(K, noise, kriging.design(q, axes), local, (config.noise_weight, config.noise_mm)), axes
 
-    probabilities = posterior((fits(h).log_evidence + h.log_prior) / config.temperature, kept)
+    probabilities = posterior((fits(h)[0].log_evidence + h.log_prior) / config.temperature, kept)
     probable = np.flatnonzero(probabilities > NEGLIGIBLE)
     chosen, weights = h.take(probable), probabilities[probable] / probabilities[probable].sum()
-    found = fits(chosen)
+    found, axes = fits(chosen)
     L_inverse = kriging.inverse_of(found.L)
-    errors, expected = _left_out(found, L_inverse, chosen, config, groups(len(data), config.seed))
+    errors, expected = _left_out(found, L_inverse, chosen, config.temperature, axes, groups(len(data), config.seed))
     scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected)))
     return PoseField(data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale)
 
 
 def _left_out(
-    fits: kriging.Fit, L_inverse: Array, chosen: Hypotheses, config: PoseFieldConfig, together: npt.NDArray[np.intp]
+    fits: kriging.Fit, L_inverse: Array, chosen: Hypotheses, temperature: float, axes: Array, together: npt.NDArray[np.intp]
 ) -> tuple[Array, Array]:
     """Errors (n, 3) of what is left out, with expected covariances (n, 3, 3); hypotheses are weighed by the others alone."""
     others = kriging.leave_out(fits, L_inverse, together)
-    weights = posterior((others.log_evidence + chosen.log_prior[:, None]) / config.temperature, len(chosen))
-    return moments(weights, others.errors, others.covariance)
+    weights = posterior((others.log_evidence + chosen.log_prior[:, None]) / temperature, len(chosen))
+    return moments(weights, *kriging.along(axes, others.errors, others.covariance))
