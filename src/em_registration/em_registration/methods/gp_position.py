@@ -3,7 +3,7 @@
 y = T x + f(x) + noise, with f of a Matern-5/2 kernel, independent along the image's axes, and the six parameters of T
 without prior (C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning", 2006, sections 2.7 and
 5.4). The total variance of f and noise has an inverse-gamma prior and is integrated out; the length of the kernel and
-the noise's share of the variance are those of the largest marginal likelihood times prior on a grid. A share of 1 is
+the noise's share of the variance are averaged over a grid, weighted by marginal likelihood times prior. A share of 1 is
 the rigid map. The priors say what EM trackers do near metal, in mm, and were not fitted to anything.
 """
 
@@ -24,6 +24,8 @@ from lodestone_core.types import Array
 LEAST_PAIRS = 4
 _LENGTHS_MM = np.geomspace(25.0, 800.0, 9)
 _SHARES = np.append(1.0 / (1.0 + np.geomspace(1e4, 1e-2, 13)), 1.0)
+# Pairs of length and share less likely than this share of the best are left out, and those after so many.
+_LEAST_WEIGHT, _MOST_PAIRS = 0.03, 24
 # The rigid part is linearised; a second round leaves less than a micrometre of what the turn of the first bends.
 _ROUNDS = 2
 
@@ -43,43 +45,42 @@ _DEFAULTS = GpPositionConfig()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Factor:
-    """Eigenvectors and values of the kernel's correlations (N, N) of one length, and the rigid columns (N, 3, 6) in them."""
-
-    vectors: Array
-    values: Array
-    columns: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class GpMap:
-    """T_image_tracker (4, 4), points landed by it (N, 3), and the process about them.
+    """T_image_tracker (4, 4), points landed by it (N, 3), and G processes about them, each with a weight.
 
-    `inverse` (N, N): of the correlations with noise. `alpha` (N, 3): inverse times residuals. `variance`: of field and noise
-    together, mm^2; `share` of it is noise. `C_rigid` (6, 6): of the rigid part, in units of the variance.
+    `lengths_mm`, `shares` (G, 1, 1): of the kernel, and of the noise in the variance. `inverse` (G, N, N): of the correlations
+    with noise. `alpha` (G, N, 3): inverse times residuals. `variance` (G,): of field and noise together, mm^2. `step` (G, 6):
+    how each process moves the rigid part; `C_rigid` (G, 6, 6): of that, in units of the variance.
     """
 
     T_image_tracker: Array
     landed_mm: Array
-    centre_mm: Array
-    length_mm: float
-    share: float
+    weights: Array
+    lengths_mm: Array
+    shares: Array
     inverse: Array
     alpha: Array
-    variance: float
-    freedom: float
+    variance: Array
+    step: Array
     C_rigid: Array
+    freedom: int
 
     def __call__(self, points: Array) -> Prediction:
-        """Where points (M, 3) are."""
+        """Where points (M, 3) are: mean and covariance of the weighted processes together."""
         landed = se3.transform(self.T_image_tracker, points)
-        k = (1.0 - self.share) * matern(distances(landed, self.landed_mm), self.length_mm)
-        weights = k @ self.inverse
-        own = 1.0 - np.sum(weights * k, axis=1)
-        columns = _columns(landed - self.centre_mm) - np.einsum("mn,ncp->mcp", weights, _columns(self.landed_mm - self.centre_mm))
-        C = own[:, None, None] * np.eye(3) + columns @ self.C_rigid @ np.swapaxes(columns, 1, 2)
-        size = small_sample_factor(int(self.freedom)) * self.variance
-        return Prediction(landed + k @ self.alpha, symmetric(size * C))
+        centre = self.landed_mm.mean(axis=0)
+        k = (1.0 - self.shares) * matern(distances(landed, self.landed_mm), self.lengths_mm)
+        W = k @ self.inverse
+        columns = _columns(landed - centre)
+        means = np.einsum("mcp,gp->gmc", columns, self.step) + k @ self.alpha
+        mean = np.einsum("g,gmc->mc", self.weights, means)
+        apart = means - mean
+        open_columns = columns - np.einsum("gmn,ncp->gmcp", W, _columns(self.landed_mm - centre))
+        C = open_columns @ self.C_rigid[:, None] @ np.swapaxes(open_columns, -1, -2)
+        C = C + (1.0 - np.sum(W * k, axis=-1))[..., None, None] * np.eye(3)
+        size = small_sample_factor(self.freedom) * self.variance[:, None, None, None]
+        C = np.einsum("g,gmij->mij", self.weights, size * C + apart[..., :, None] * apart[..., None, :])
+        return Prediction(landed + mean, symmetric(C))
 
 
 def fit_gp_position(correspondences: Correspondences, config: GpPositionConfig = _DEFAULTS) -> PositionModel:
@@ -89,29 +90,29 @@ def fit_gp_position(correspondences: Correspondences, config: GpPositionConfig =
 
 
 def gp_map(source: Array, target: Array, config: GpPositionConfig = _DEFAULTS) -> GpMap:
-    """Gaussian process of points (N, 3)."""
+    """Gaussian process of points (N, 3); nothing is checked here."""
     start = rigid_map(source, target)
     T = se3.make(start.A, (start.target_centre - start.source_centre @ start.A.T)[0])
-    length, share = _most_likely(target, se3.transform(T, source), config)
-    for _ in range(_ROUNDS):
+    weights, lengths, shares = _likely(target, se3.transform(T, source), config)
+    for turn in range(_ROUNDS):
         landed = se3.transform(T, source)
-        centre = landed.mean(axis=0)
-        correlations = (1.0 - share) * matern(distances(landed, landed), length) + share * np.eye(len(landed))
+        columns, residuals = _columns(landed - landed.mean(axis=0)), target - landed
+        correlations = (1.0 - shares) * matern(distances(landed, landed), lengths) + shares * np.eye(len(landed))
         inverse = np.asarray(np.linalg.inv(correlations), dtype=np.float64)
-        columns, residuals = _columns(landed - centre), target - landed
-        weighted = np.einsum("ij,jcp->icp", inverse, columns)
-        C_rigid = np.linalg.inv(np.einsum("icp,icq->pq", columns, weighted))
-        step = C_rigid @ np.einsum("icp,ic->p", weighted, residuals)
-        left = residuals - columns @ step
-        T = _moved(T, step, centre)
+        weighted = np.einsum("gij,jcp->gicp", inverse, columns)
+        C_rigid = np.linalg.inv(np.einsum("icp,gicq->gpq", columns, weighted))
+        step = np.einsum("gpq,gicq,ic->gp", C_rigid, weighted, residuals)
+        if turn < _ROUNDS - 1:
+            T = _moved(T, weights @ step, landed.mean(axis=0))
+    left = residuals - np.einsum("icp,gp->gic", columns, step)
     alpha = inverse @ left
-    misfit = float(np.sum(left * alpha))
-    freedom = left.size - RIGID_UNKNOWNS + 3.0 * config.scale_pairs
-    variance = float(misfit + 3.0 * config.scale_pairs * config.scale_mm**2) / freedom
-    return GpMap(T, se3.transform(T, source), centre, length, share, inverse, alpha, variance, freedom, C_rigid)
+    prior = 3.0 * config.scale_pairs
+    freedom = residuals.size - RIGID_UNKNOWNS + prior
+    variance = (np.sum(left * alpha, axis=(1, 2)) + prior * config.scale_mm**2) / freedom
+    return GpMap(T, landed, weights, lengths, shares, inverse, alpha, variance, step, C_rigid, round(freedom))
 
 
-def matern(r: Array, length: float) -> Array:
+def matern(r: Array, length: Array | float) -> Array:
     """Matern-5/2 correlations of distances r (...)."""
     x = np.sqrt(5.0) * r / length
     return np.asarray((1.0 + x + x**2 / 3.0) * np.exp(-x))
@@ -128,16 +129,20 @@ def _moved(T: Array, step: Array, centre: Array) -> Array:
     return np.asarray(se3.make(np.eye(3), centre + step[:3]) @ turn @ se3.make(np.eye(3), -centre) @ T)
 
 
-def _most_likely(target: Array, landed: Array, config: GpPositionConfig) -> tuple[float, float]:
-    """Length (mm) and noise share of the largest marginal likelihood times prior."""
+def _likely(target: Array, landed: Array, config: GpPositionConfig) -> tuple[Array, Array, Array]:
+    """Weights (G,), lengths in mm and noise shares (both (G, 1, 1)) of the largest marginal likelihood times prior."""
     columns, residuals = _columns(landed - landed.mean(axis=0)), target - landed
     r = distances(landed, landed)
     scores = np.array([_log_likelihoods(matern(r, length), columns, residuals, config) for length in _LENGTHS_MM])
     scores += -0.5 * (np.log(_LENGTHS_MM / config.length_mm) / config.length_spread)[:, None] ** 2
     inside = np.minimum(_SHARES, 1.0 - 1e-3)
     scores += -0.5 * (np.log(inside / (1.0 - inside)) / config.share_spread) ** 2
-    best = divmod(int(np.argmax(scores)), len(_SHARES))
-    return float(_LENGTHS_MM[best[0]]), float(_SHARES[best[1]])
+    weights = np.exp(scores - scores.max()).ravel()
+    best = np.argsort(-weights, kind="stable")[:_MOST_PAIRS]
+    best = best[weights[best] >= _LEAST_WEIGHT]
+    lengths, shares = np.meshgrid(_LENGTHS_MM, _SHARES, indexing="ij")
+    kept = weights[best] / weights[best].sum()
+    return kept, lengths.ravel()[best][:, None, None], shares.ravel()[best][:, None, None]
 
 
 def _log_likelihoods(correlations: Array, columns: Array, residuals: Array, config: GpPositionConfig) -> Array:

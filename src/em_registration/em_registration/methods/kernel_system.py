@@ -23,13 +23,13 @@ Kernel = Callable[[Array], Array]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelSystem:
-    """Points (..., N, 3), a kernel, polynomials of degree 0 or 1, and the inverse (..., N + Q, N + Q) of the system."""
+    """Points (..., N, 3), a kernel and what it is among them (..., N, N), polynomials of degree 0 or 1, and the system's inverse."""
 
     points: Array
     kernel: Kernel
     degree: int
+    correlations: Array
     inverse: Array
-    smoothing: Array
 
     @property
     def Q(self) -> Array:
@@ -40,22 +40,25 @@ class KernelSystem:
     def weights(self, queries: Array) -> tuple[Array, Array]:
         """Weights (..., M, N) of the points' values at queries (..., M, 3), and the kriging variance (..., M) there."""
         row = np.concatenate([self.kernel(distances(queries, self.points)), polynomials(queries, self.degree)], axis=-1)
-        solved = row @ self.inverse
-        kriging = self.kernel(np.zeros(())) - np.sum(solved * row, axis=-1)
-        return solved[..., : self.points.shape[-2]], np.asarray(kriging)
+        count = self.points.shape[-2]
+        W = (row @ self.inverse)[..., :count]
+        return W, self._kriging(W, row[..., :count])
 
     def weights_left_out(self) -> tuple[Array, Array]:
-        """Weights (..., N, N) of the others for each point left out (0 of itself), and the variances (..., N) there."""
-        own = np.diagonal(self.Q, axis1=-2, axis2=-1)
-        weights = -self.Q / own[..., :, None]
-        count = weights.shape[-1]
-        weights[..., np.arange(count), np.arange(count)] = 0.0
-        return weights, 1.0 / own
+        """Weights (..., N, N) of the others for each point left out (0 of itself), and the kriging variances (..., N)."""
+        W = -self.Q / np.diagonal(self.Q, axis1=-2, axis2=-1)[..., :, None]
+        count = W.shape[-1]
+        W[..., np.arange(count), np.arange(count)] = 0.0
+        return W, self._kriging(W, self.correlations)
 
     def errors_left_out(self, values: Array) -> Array:
         """What values (..., N, 3) are more than the others make of them."""
         own = np.diagonal(self.Q, axis1=-2, axis2=-1)
         return np.asarray((self.Q @ values) / own[..., None])
+
+    def _kriging(self, W: Array, k: Array) -> Array:
+        """Variance that weights W (..., M, N) leave of a field of this kernel without noise, k (..., M, N) from the points."""
+        return np.asarray(self.kernel(np.zeros(())) + np.sum((W @ self.correlations - 2.0 * k) * W, axis=-1))
 
 
 def kernel_system(points: Array, kernel: Kernel, degree: int, smoothing: Array | float = 0.0) -> KernelSystem:
@@ -67,7 +70,7 @@ def kernel_system(points: Array, kernel: Kernel, degree: int, smoothing: Array |
     A[..., :count, :count] = K + smooth[..., None, None] * np.eye(count)
     A[..., :count, count:] = P
     A[..., count:, :count] = np.swapaxes(P, -1, -2)
-    return KernelSystem(points, kernel, degree, np.linalg.inv(A), smooth)
+    return KernelSystem(points, kernel, degree, K, np.linalg.inv(A))
 
 
 def polynomials(points: Array, degree: int) -> Array:

@@ -25,25 +25,18 @@ _SMOOTHINGS = np.geomspace(1e-6, 1e4, 41)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplineMap:
-    """A fitted spline: its system in scaled coordinates, the image points (..., N, 3), and how it errs.
-
-    `spread` is None for a smoothed spline, whose noise is in the system already: then `size` (...) alone scales it.
-    """
+    """A fitted spline: its system in scaled coordinates, the image points (..., N, 3), and how it errs."""
 
     system: KernelSystem
     centre: Array
     scale: Array
     target: Array
-    size: Array
-    spread: Spread | None
+    spread: Spread
 
     def __call__(self, points: Array) -> Prediction:
         """Where points (..., M, 3) are."""
         weights, kriging = self.system.weights((points - self.centre) / self.scale)
-        if self.spread is None:
-            variance = self.size[..., None] * (np.maximum(kriging, 0.0) + self.system.smoothing[..., None])
-        else:
-            variance = self.spread.variance(kriging, np.sum(weights**2, axis=-1))
+        variance = self.spread.variance(kriging, np.sum(weights**2, axis=-1))
         factor = small_sample_factor(3 * (self.target.shape[-2] - _UNKNOWNS))
         # About the target's centroid: the weights sum to 1 but for rounding, which far frames would show.
         about = self.target.mean(axis=-2, keepdims=True)
@@ -52,22 +45,21 @@ class SplineMap:
 
 def spline_map(source: Array, target: Array) -> SplineMap:
     """The spline through points (..., N, 3)."""
-    centre, scale = source.mean(axis=-2, keepdims=True), extent(source)
-    system = kernel_system((source - centre) / scale, thin_plate, 1)
-    errors = system.errors_left_out(target - target.mean(axis=-2, keepdims=True))
-    weights, kriging = system.weights_left_out()
-    found = spread_of(errors, kriging, np.sum(weights**2, axis=-1))
-    return SplineMap(system, centre, scale, target, found.size, found)
+    return _spline(source, target, 0.0)
 
 
 def smoothed_spline_map(source: Array, target: Array) -> SplineMap:
     """The spline near points (N, 3) whose smoothing has the least generalised cross-validation error."""
+    about = source - source.mean(axis=0)
+    return _spline(source, target, _least_cross_validation(about / extent(source), target - target.mean(axis=0)))
+
+
+def _spline(source: Array, target: Array, smoothing: float) -> SplineMap:
     centre, scale = source.mean(axis=-2, keepdims=True), extent(source)
-    u, y = (source - centre) / scale, target - target.mean(axis=-2, keepdims=True)
-    system = kernel_system(u, thin_plate, 1, _least_cross_validation(u, y))
-    _, variances = system.weights_left_out()
-    size = np.mean(np.sum(system.errors_left_out(y) ** 2, axis=-1) / variances, axis=-1) / 3.0
-    return SplineMap(system, centre, scale, target, np.asarray(size), None)
+    system = kernel_system((source - centre) / scale, thin_plate, 1, smoothing)
+    errors = system.errors_left_out(target - target.mean(axis=-2, keepdims=True))
+    weights, kriging = system.weights_left_out()
+    return SplineMap(system, centre, scale, target, spread_of(errors, kriging, np.sum(weights**2, axis=-1)))
 
 
 def fit_tps(correspondences: Correspondences) -> PositionModel:
