@@ -58,7 +58,7 @@ class KernelSystem:
 
     def _kriging(self, W: Array, k: Array) -> Array:
         """Variance that weights W (..., M, N) leave of a field of this kernel without noise, k (..., M, N) from the points."""
-        return np.asarray(self.kernel(np.zeros(())) + np.sum((W @ self.correlations - 2.0 * k) * W, axis=-1))
+        return np.asarray(self.kernel(np.zeros((1, 1)))[..., 0] + np.sum((W @ self.correlations - 2.0 * k) * W, axis=-1))
 
 
 def kernel_system(points: Array, kernel: Kernel, degree: int, smoothing: Array | float = 0.0) -> KernelSystem:

@@ -1,4 +1,4 @@
-"""Every baseline by name."""
+"""Every baseline by name, and how many pairs each needs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,37 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-from em_registration.methods.gp_position import fit_gp_position
+from em_registration.methods import gp_position, regression, residual_field, rigid, thin_plate_spline, weighted_rigid
 from em_registration.methods.interface import Method
-from em_registration.methods.regression import fit_affine, fit_bernstein
-from em_registration.methods.residual_field import fit_inverse_distance, fit_rbf
-from em_registration.methods.rigid import fit_rigid, fit_similarity
-from em_registration.methods.thin_plate_spline import fit_tps, fit_tps_smoothed
-from em_registration.methods.weighted_rigid import fit_weighted_rigid
+
+_DEGREES = range(1, 6)
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "rigid": fit_rigid,
-        "similarity": fit_similarity,
-        "affine": fit_affine,
-        "weighted_rigid": fit_weighted_rigid,
-        "tps": fit_tps,
-        "tps_smoothed": fit_tps_smoothed,
-        "rbf": fit_rbf,
-        "inverse_distance": fit_inverse_distance,
-        **{f"bernstein_{degree}": partial(fit_bernstein, degree=degree) for degree in range(1, 6)},
-        "gp_position": fit_gp_position,
+        "rigid": rigid.fit_rigid,
+        "similarity": rigid.fit_similarity,
+        "affine": regression.fit_affine,
+        "weighted_rigid": weighted_rigid.fit_weighted_rigid,
+        "tps": thin_plate_spline.fit_tps,
+        "tps_smoothed": thin_plate_spline.fit_tps_smoothed,
+        "rbf": residual_field.fit_rbf,
+        "inverse_distance": residual_field.fit_inverse_distance,
+        **{f"bernstein_{degree}": partial(regression.fit_bernstein, degree=degree) for degree in _DEGREES},
+        "gp_position": gp_position.fit_gp_position,
+    }
+)
+
+LEAST_PAIRS: Mapping[str, int] = MappingProxyType(
+    {
+        "rigid": rigid.LEAST_PAIRS,
+        "similarity": rigid.LEAST_PAIRS,
+        "affine": regression.AFFINE_LEAST_PAIRS,
+        "weighted_rigid": weighted_rigid.LEAST_PAIRS,
+        "tps": thin_plate_spline.LEAST_PAIRS,
+        "tps_smoothed": thin_plate_spline.LEAST_PAIRS,
+        "rbf": residual_field.LEAST_PAIRS,
+        "inverse_distance": residual_field.LEAST_PAIRS,
+        **{f"bernstein_{degree}": regression.bernstein_least_pairs(degree) for degree in _DEGREES},
+        "gp_position": gp_position.LEAST_PAIRS,
     }
 )

@@ -22,6 +22,8 @@ from lodestone_core.types import Array
 # Basis functions (..., N, P) of points (..., N, 3).
 Basis = Callable[[Array], Array]
 
+# One pair more than there are coefficients an axis, so that residuals say how good the map is.
+AFFINE_LEAST_PAIRS = 5
 _DETERMINED = 1e-7
 
 
@@ -76,9 +78,14 @@ def bernstein_basis(source: Array, degree: int) -> Basis:
     return partial(_bernstein, low=low, size=np.maximum(high - low, np.finfo(np.float64).tiny), degree=degree)
 
 
+def bernstein_least_pairs(degree: int) -> int:
+    """Pairs that Bernstein polynomials of a degree need: one more than their coefficients an axis."""
+    return (degree + 1) ** 3 + 1
+
+
 def fit_affine(correspondences: Correspondences, *, new_pair: bool = True) -> PositionModel:
     """Affine map: one pair more than its 4 coefficients an axis. Raises InputError for correspondences that give none."""
-    check_correspondences(correspondences, at_least=5, volume=True)
+    check_correspondences(correspondences, at_least=AFFINE_LEAST_PAIRS, volume=True)
     source = correspondences.tracker_mm
     fitted = linear_map(affine_basis(source), source, correspondences.image_mm, new_pair=new_pair)
     return PositionModel(correspondences.tip_tool_mm, fitted)
@@ -86,7 +93,7 @@ def fit_affine(correspondences: Correspondences, *, new_pair: bool = True) -> Po
 
 def fit_bernstein(correspondences: Correspondences, *, degree: int, new_pair: bool = True) -> PositionModel:
     """Bernstein polynomials: one pair more than (degree + 1)^3. Raises InputError for correspondences that give none."""
-    check_correspondences(correspondences, at_least=(degree + 1) ** 3 + 1, volume=True)
+    check_correspondences(correspondences, at_least=bernstein_least_pairs(degree), volume=True)
     source = correspondences.tracker_mm
     fitted = linear_map(bernstein_basis(source, degree), source, correspondences.image_mm, new_pair=new_pair)
     return PositionModel(correspondences.tip_tool_mm, fitted)

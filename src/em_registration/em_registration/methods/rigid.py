@@ -20,6 +20,7 @@ from lodestone_core.se3 import hat
 from lodestone_core.types import Array
 
 RIGID_UNKNOWNS, SIMILARITY_UNKNOWNS = 6, 7
+LEAST_PAIRS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +99,6 @@ def fit_similarity(correspondences: Correspondences, *, new_pair: bool = True) -
 
 
 def _fit(correspondences: Correspondences, *, with_scale: bool, new_pair: bool) -> PositionModel:
-    check_correspondences(correspondences, at_least=3)
+    check_correspondences(correspondences, at_least=LEAST_PAIRS)
     fitted = rigid_map(correspondences.tracker_mm, correspondences.image_mm, with_scale=with_scale, new_pair=new_pair)
     return PositionModel(correspondences.tip_tool_mm, fitted)
