@@ -38,7 +38,7 @@ class GpPositionConfig:
     length_spread: float = option(0.7, doc="standard deviation of its logarithm", minimum=0.01)
     share_spread: float = option(3.0, doc="standard deviation of the logit of the noise's share, about one half", minimum=0.01)
     scale_mm: float = option(0.5, unit="mm", doc="typical residual along one axis before any was seen", minimum=0.0)
-    scale_pairs: float = option(1.0, doc="residuals that this is worth", minimum=0.0)
+    scale_pairs: float = option(0.1, doc="residuals that this is worth", minimum=0.0)
 
 
 _DEFAULTS = GpPositionConfig()
