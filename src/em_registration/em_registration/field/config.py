@@ -16,9 +16,9 @@ from lodestone_core.types import Array
 class PoseFieldConfig:
     """Priors of the field: uniform, or log-uniform for scales, between a lowest and a highest value."""
 
-    noise_mm: float = option(0.15, unit="mm", doc="expected noise of a coordinate: the scale of its prior", minimum=1e-6)
-    noise_weight: float = option(3.0, doc="how many measurements this expectation is worth", minimum=0.1)
-    rigid_prior: float = option(0.2, doc="probability, before any data, that there is no distortion", minimum=0.0, maximum=1.0)
+    noise_mm: float = option(0.08, unit="mm", doc="expected noise of a coordinate: the scale of its prior", minimum=1e-6)
+    noise_weight: float = option(1.5, doc="how many measurements this expectation is worth", minimum=0.1)
+    rigid_prior: float = option(0.5, doc="probability, before any data, that there is no distortion", minimum=0.0, maximum=1.0)
     lowest_ratio: float = option(0.3, doc="smallest distortion, in standard deviations of the noise", minimum=1e-3)
     highest_ratio: float = option(150.0, doc="largest distortion, in standard deviations of the noise", minimum=1e-3)
     shortest_mm: float = option(60.0, unit="mm", doc="shortest distance over which the distortion changes", minimum=1e-3)
@@ -26,9 +26,8 @@ class PoseFieldConfig:
     smallest_turn_rad: float = option(0.4, unit="rad", doc="smallest turn of a sensor that changes what it sees", minimum=1e-3)
     largest_turn_rad: float = option(3.0, unit="rad", doc="largest such turn", minimum=1e-3)
     steepest_growth: float = option(4.5, doc="largest power of the distance from the generator with which distortion grows", minimum=0.0)
-    temperature: float = option(
-        4.0, doc="by which the logarithm of the evidence is divided: caution against choosing too surely", minimum=1.0
-    )
+    temperature: float = option(4.0, doc="by which the log evidence is divided: caution against choosing too surely", minimum=1.0)
+    caution: float = option(2.2, doc="what a distortion known from few points adds to the covariance; of the dipole world", minimum=0.0)
     strongest_swing: float = option(2.0, doc="turns of the distortion's axes for one turn of the direction from the generator", minimum=0.0)
     steepest_noise: float = option(4.0, doc="largest power of the distance from the generator with which noise grows", minimum=0.0)
     hypotheses: int = option(256, doc="combinations of hyper-parameters that are weighed, a power of 2", minimum=2)
@@ -45,8 +44,8 @@ class Hypotheses:
     on its place fade with distance, a stray field does not. `length_mm`, `turn_rad`: distance and turn over which the distortion changes;
     `turned_share`: share of its variance that depends on the orientation at all. `warp`: 0, places are compared as they are; 1, by
     direction from the generator alone; between, lengths grow with that power of the distance. `swing`: by how much the axes along which
-    the distortion is alike turn with the direction from the generator (0: the tracker's own axes; 1: radial and tangential). `noise_growth`: power
-    of the distance with which the noise grows.
+    the distortion is alike turn with the direction from the generator (0: the tracker's own axes; 1: radial and tangential).
+    `noise_growth`: power of the distance with which the noise grows.
     """
 
     ratio: Array

@@ -31,8 +31,8 @@ class Fit:
     """B fits, each with what its predictions need.
 
     `L` (B, n, n): Cholesky factor of r^2 k + v. `Z` (B, n, 3, 6): L^-1 of the design. `alpha` (B, n, 3): L^-1 of the residuals after
-    the rigid correction. `xi` (B, 6): that correction (t, w), mm and rad. `A_inverse` (B, 6, 6): its covariance over s^2. `total` (B,): prior
-    and misfit together, over `freedom` of which s^2 spreads. `log_det` (B,): of the covariance and of the normal equations together.
+    the rigid correction. `xi` (B, 6): that correction (t, w), mm and rad. `A_inverse` (B, 6, 6): its covariance over s^2. `total` (B,):
+    prior and misfit together, over `freedom` of which s^2 spreads. `log_det` (B,): of the covariance and of the normal equations together.
     """
 
     L: Array

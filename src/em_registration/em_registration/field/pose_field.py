@@ -31,7 +31,8 @@ class PoseField:
 
     `weights` (P,): their probabilities. `inverse_weights` (n,): what each correspondence's noise variance is multiplied with (1, or more
     for one that the others contradict). `L_inverse` (P, n, n): so that an answer is a few products of matrices. `inflation`: factor of the
-    covariance that the leave-one-out errors ask for.
+    covariance that the left-out errors ask for. `evidence_non_rigid`: probability, after the data, that there is a distortion that a rigid
+    registration leaves.
     """
 
     data: Correspondences
@@ -45,6 +46,7 @@ class PoseField:
     fits: kriging.Fit
     L_inverse: Array
     inflation: float
+    evidence_non_rigid: float
 
     def __call__(self, T_tracker_tool: Array) -> Prediction:
         """Where the tips of poses (M, 4, 4) are in the image, averaged over the hypotheses; poses are as noisy as the data were."""
@@ -63,11 +65,6 @@ class PoseField:
         own = kernel.variance(queries, self.chosen) + (kernel.noise(queries, self.chosen) if noisy else 0.0)
         mean, spread = moments(self.weights, *kriging.along(axes, *kriging.answer(self.fits, V, own, rows)))
         return Prediction(q[0] + mean, self.inflation * spread)
-
-    @property
-    def evidence_non_rigid(self) -> float:
-        """Probability, after the data, that there is a distortion that a rigid registration leaves."""
-        return float(self.weights[self.chosen.ratio > 0.0].sum())
 
     @property
     def noise_mm(self) -> float:
@@ -174,14 +171,16 @@ def _fitted(data: Correspondences, config: PoseFieldConfig, h: Hypotheses, inver
         K = kernel.covariance(places, places, some)
         return kriging.fit(K, noise, kriging.design(q, axes), local, (config.noise_weight, config.noise_mm)), axes
 
-    probabilities = posterior((fits(h)[0].log_evidence + h.log_prior) / config.temperature, kept)
+    evidence = fits(h)[0].log_evidence + h.log_prior
+    distorted = posterior(evidence, len(h))[h.ratio > 0.0].sum()
+    probabilities = posterior(evidence / config.temperature, kept)
     probable = np.flatnonzero(probabilities > NEGLIGIBLE)
     chosen, weights = h.take(probable), probabilities[probable] / probabilities[probable].sum()
     found, axes = fits(chosen)
     L_inverse = kriging.inverse_of(found.L)
     errors, expected = _left_out(found, L_inverse, chosen, config.temperature, axes, groups(len(data), config.seed))
-    scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected)))
-    return PoseField(data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale)
+    scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected), distorted, config.caution))
+    return PoseField(data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale, float(distorted))
 
 
 def _left_out(

@@ -94,9 +94,9 @@ def predict_scenes(T_data: Array, image_mm: Array, T_query: Array, tip_tool_mm: 
             left_out.add(kept, weight, *kriging.along(some.axes(some.data, one), others.errors, others.covariance))
     mean, spread = answers.moments()
     error, expected = left_out.moments()
-    factor = inflation(np.linalg.norm(error, axis=-1), expected_radius_95(expected))
-    rigid = weights[h.ratio == 0.0].sum(axis=0)
-    return SceneAnswers(Prediction(q + mean, spread * factor[:, None, None, None]), 1.0 - rigid)
+    distorted = posterior(evidence + h.log_prior[:, None], len(h))[h.ratio > 0.0].sum(axis=0)
+    factor = inflation(np.linalg.norm(error, axis=-1), expected_radius_95(expected), distorted, config.caution)
+    return SceneAnswers(Prediction(q + mean, spread * factor[:, None, None, None]), distorted)
 
 
 NEGLIGIBLE = 0.003
