@@ -1,0 +1,148 @@
+"""Random metal that stands beside a body: sheets, rings, rods and combinations of them, at a distance that is chosen afterwards.
+
+A kit lies beyond the plane that touches the body in the direction `away`, its nearest part `gap` from it. Its shape does not change with
+the gap, so that a scene's distortion is set by where the metal is and never by a scale on the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lodestone_bench.em_physics.anatomy import Anatomy, cone, frames_along
+from lodestone_bench.em_physics.element import Element
+from lodestone_bench.em_physics.ring import Ring
+from lodestone_bench.em_physics.rod import Rod
+from lodestone_bench.em_physics.sheet import Sheet
+from lodestone_core import se3
+from lodestone_core.types import Array
+
+ALUMINIUM, COPPER, STAINLESS, CARBON_STEEL = 3.5e7, 5.8e7, 1.4e6, 5.0e6
+"""Conductivities, S/m."""
+_ASPECTS = (1.0, 1.4, 2.0)
+_BOX_MM = (130.0, 130.0, 40.0)
+"""No metal comes nearer to the generator than this: half sizes along x and y, and how far in front of its face."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kit:
+    """S sets of metal bodies at gap 0; `away` (S, 3) is where a larger gap moves them, mm."""
+
+    kind: str
+    bodies: tuple[Element, ...]
+    away: Array
+
+    def at(self, gap_mm: Array, rows: Array | None = None) -> tuple[Element, ...]:
+        """The bodies of these rows (all by default) at gaps (len(rows),)."""
+        rows = np.arange(len(self.away)) if rows is None else rows
+        return tuple(moved(taken(body, rows), self.away[rows] * gap_mm[:, None]) for body in self.bodies)
+
+    def gap_min_mm(self) -> float:
+        """Filaments of a sheet are told apart from nearer than this."""
+        return 25.0 if any(isinstance(body, Sheet) for body in self.bodies) else 12.0
+
+
+def taken(body: Element, rows: Array) -> Element:
+    """The body in some of its placements."""
+    fields = {n: getattr(body, n) for n in body.__dataclass_fields__}  # type: ignore[attr-defined]
+    return replace(body, **{n: v[rows] for n, v in fields.items() if isinstance(v, np.ndarray)})  # type: ignore[type-var]
+
+
+def moved(body: Element, by_mm: Array) -> Element:
+    """The body, shifted by (S, 3)."""
+    T = body.T_field_body.copy()
+    T[:, :3, 3] += by_mm
+    return replace(body, T_field_body=T)  # type: ignore[type-var]
+
+
+def draw_kit(rng: np.random.Generator, anatomy: Anatomy, kind: str) -> Kit:
+    """Metal of a kind for each body, on the sides that do not face the generator."""
+    away = _sideways(rng, len(anatomy))
+    start = anatomy.T_field_body[:, :3, 3] + away * anatomy.support(away)[:, None]
+    return Kit(kind, tuple(draw(rng, start, away) for draw in KINDS[kind]), away)
+
+
+def clear_of_generator(bodies: tuple[Element, ...]) -> Array:
+    """Whether all bodies (S,) keep out of the generator's box, seen from points on them."""
+    return np.logical_and.reduce([_clear(body) for body in bodies])
+
+
+def _sideways(rng: np.random.Generator, count: int) -> Array:
+    """Directions (count, 3) that do not look at the generator."""
+    directions = cone(rng, np.tile([0.0, 0.0, -1.0], (count, 1)), 105.0)
+    return directions
+
+
+def _sheet(rng: np.random.Generator, start: Array, away: Array) -> Sheet:
+    """A table, a detector, a tray: 120 to 500 mm wide, 0.5 to 4 mm of aluminium, copper or stainless steel."""
+    count = len(start)
+    width, aspect = _log_uniform(rng, 120.0, 500.0, count), float(rng.choice(_ASPECTS))
+    normal = cone(rng, away, 25.0)
+    slope = np.sqrt(np.maximum(0.0, 1.0 - np.einsum("si,si->s", normal, away) ** 2))
+    reach = 0.5 * width * np.hypot(1.0, aspect) * slope
+    center = start + away * reach[:, None] + _lateral(rng, away, 0.5 * width)
+    conductivity = rng.choice([ALUMINIUM, COPPER, STAINLESS], count)
+    return Sheet(se3.make(frames_along(normal, rng), center), width, _log_uniform(rng, 0.5, 4.0, count), conductivity, aspect)
+
+
+def _ring(rng: np.random.Generator, start: Array, away: Array) -> Ring:
+    """A retractor, a frame, a gantry: 30 to 250 mm in radius, wire of 2 to 10 mm."""
+    count = len(start)
+    radius, wire = _log_uniform(rng, 30.0, 250.0, count), _log_uniform(rng, 2.0, 10.0, count)
+    axis = cone(rng, away, 90.0)
+    slope = np.sqrt(np.maximum(0.0, 1.0 - np.einsum("si,si->s", axis, away) ** 2))
+    center = start + away * (radius * slope + wire)[:, None] + _lateral(rng, away, radius)
+    return Ring(se3.make(frames_along(axis, rng), center), radius, wire, rng.choice([ALUMINIUM, COPPER, STAINLESS], count))
+
+
+def _rod(rng: np.random.Generator, start: Array, away: Array) -> Rod:
+    """An instrument: 60 to 300 mm long, 2 to 12 mm in radius, mostly of magnetic steel."""
+    count = len(start)
+    half, radius = _log_uniform(rng, 30.0, 150.0, count), _log_uniform(rng, 2.0, 12.0, count)
+    axis = cone(rng, away, 90.0)
+    reach = half * np.abs(np.einsum("si,si->s", axis, away)) + radius
+    center = start + away * reach[:, None] + _lateral(rng, away, np.full(count, 60.0))
+    magnetic = rng.uniform(size=count) < 0.8
+    mu_r = np.where(magnetic, _log_uniform(rng, 20.0, 400.0, count), 1.001)
+    return Rod(se3.make(frames_along(axis, rng), center), half, radius, mu_r, np.where(magnetic, CARBON_STEEL, ALUMINIUM))
+
+
+_Draw = Callable[[np.random.Generator, Array, Array], Element]
+KINDS: dict[str, tuple[_Draw, ...]] = {
+    "sheet": (_sheet,),
+    "ring": (_ring,),
+    "rods": (_rod, _rod, _rod),
+    "sheet_and_rods": (_sheet, _rod, _rod),
+    "ring_and_sheet": (_ring, _sheet),
+    "ring_and_rods": (_ring, _rod, _rod),
+}
+"""What a kit of each kind consists of."""
+
+
+def _lateral(rng: np.random.Generator, away: Array, scale: Array) -> Array:
+    """Random shifts (S, 3) along the touching plane."""
+    shift = rng.standard_normal(away.shape) * 0.5 * scale[:, None]
+    along: Array = shift - np.einsum("si,si->s", shift, away)[:, None] * away
+    return along
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float, count: int) -> Array:
+    return np.exp(rng.uniform(np.log(low), np.log(high), count))
+
+
+def _clear(body: Element) -> Array:
+    if isinstance(body, Ring):
+        angle = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
+        local = np.stack([np.cos(angle), np.sin(angle), 0.0 * angle], axis=-1) * body.radius_mm[:, None, None]
+    elif isinstance(body, Sheet):
+        corners = np.stack([*np.meshgrid(np.linspace(-0.5, 0.5, 7) * body.aspect, np.linspace(-0.5, 0.5, 5)), np.zeros((5, 7))], axis=-1)
+        local = corners.reshape(-1, 3) * body.width_mm[:, None, None]
+    else:
+        assert isinstance(body, Rod)
+        local = np.linspace(-1.0, 1.0, 9)[:, None] * [0.0, 0.0, 1.0] * body.half_length_mm[:, None, None]
+    p = np.abs(local @ np.swapaxes(body.T_field_body[:, :3, :3], 1, 2) + body.T_field_body[:, None, :3, 3])
+    z = (local @ np.swapaxes(body.T_field_body[:, :3, :3], 1, 2) + body.T_field_body[:, None, :3, 3])[..., 2]
+    inside = (p[..., 0] < _BOX_MM[0]) & (p[..., 1] < _BOX_MM[1]) & (z > -_BOX_MM[2])
+    return ~inside.any(axis=1)

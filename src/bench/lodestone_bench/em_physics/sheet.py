@@ -1,0 +1,172 @@
+"""A rectangular conducting sheet: meshes of coupled filaments, driven in a few smooth patterns of circulating current.
+
+The stream function (current that circulates round each mesh) is a sum of products of sines that vanish at the rim. Filaments on the meshes'
+borders carry the differences; their partial inductances are Neumann's integral in closed form, with the mean geometric distance of a tape
+for a filament on itself. The matrices depend on the sheet's shape only, not on its size.
+Source: F. W. Grover, "Inductance Calculations", 1946, chapters 2, 3 and 7; E. B. Rosa, Bull. Bureau of Standards 4, 301 (1908).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from lodestone_bench.em_physics.coils import Generator
+from lodestone_bench.em_physics.conduction import Complex, sheet_impedance
+from lodestone_bench.em_physics.element import Element, from_body, to_body, turned
+from lodestone_bench.em_physics.loops import MU0
+from lodestone_bench.em_physics.ring import OHM
+from lodestone_core.types import Array
+
+_TAPE = np.exp(-1.5)
+"""Mean geometric distance of a thin tape from itself, in widths."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meshes:
+    """A sheet of width 1 (along y) and length `aspect` (along x), in M meshes and U patterns.
+
+    `x` (nx + 1,) and `y` (ny + 1,) are the borders, `centers` (M, 3), `patterns` (M, U) currents round the meshes; `along_x` (nx (ny + 1), U)
+    and `along_y` ((nx + 1) ny, U) the currents of the filaments; `inductance` in mu0 mm per mm of width, `resistance` in squares, (U, U).
+    """
+
+    x: Array
+    y: Array
+    centers: Array
+    patterns: Array
+    along_x: Array
+    along_y: Array
+    inductance: Array
+    resistance: Array
+    area: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """Sheets of one shape in S placements: T_field_body (S, 4, 4), normal z; width (along y) and thickness in mm, S/m, each (S,)."""
+
+    T_field_body: Array
+    width_mm: Array
+    thickness_mm: Array
+    conductivity: Array
+    aspect: float = 1.0
+    meshes_across: int = 10
+    patterns_across: int = 4
+
+    @property
+    def meshes(self) -> Meshes:
+        """Its shape's meshes."""
+        return make_meshes(self.aspect, self.meshes_across, self.patterns_across)
+
+    @property
+    def unknowns(self) -> int:
+        """The strength of each pattern."""
+        return self.meshes.patterns.shape[1]
+
+    def self_term(self, omega: Array) -> Complex:
+        """Resistance over j omega, and inductance, of the patterns."""
+        square = OHM * sheet_impedance(omega, self.thickness_mm[:, None], self.conductivity[:, None]) / (1.0j * omega)
+        inductance = MU0 * self.width_mm[:, None, None, None] * self.meshes.inductance
+        term: Complex = square[..., None, None] * self.meshes.resistance + inductance
+        return term
+
+    def received(self, generator: Generator) -> Array:
+        """Flux of each transmitter through the meshes, weighted with the patterns (S, U, F)."""
+        return self._flux(np.swapaxes(generator.field(self._centers()), -1, -2))
+
+    def mutual(self, other: Element) -> Array:
+        """Flux of another body's amplitudes (S, U, other.unknowns)."""
+        return self._flux(other.basis_field(self._centers()))
+
+    def basis_field(self, points: Array) -> Array:
+        """Field (S, P, 3, U) of each pattern at strength 1 A."""
+        return np.swapaxes(self.field(points, np.tile(np.eye(self.unknowns), (len(points), 1, 1))), -1, -2)
+
+    def field(self, points: Array, amplitudes: Array) -> Array:
+        """Field (S, P, F, 3) of real strengths (S, U, F), by Biot and Savart for each filament."""
+        mesh, width = self.meshes, self.width_mm[:, None, None]
+        p = to_body(self.T_field_body, points) / width
+        dx, dy, z = p[..., :1] - mesh.x, p[..., 1:2] - mesh.y, p[..., 2:]
+        x2, y2, z2 = dx * dx, dy * dy, z * z
+        inverse_r = 1.0 / np.sqrt((x2 + z2)[..., :, None] + y2[..., None, :])
+        # Integral of a filament from x1 to x2 at distance d: ((p - x1) / r1 - (p - x2) / r2) / d^2.
+        of_x, of_y = dx[..., :, None] * inverse_r, dy[..., None, :] * inverse_r
+        per_x = (of_x[..., :-1, :] - of_x[..., 1:, :]) / (y2 + z2)[..., None, :]
+        per_y = (of_y[..., :, :-1] - of_y[..., :, 1:]) / (x2 + z2)[..., :, None]
+        flat = (*p.shape[:2], -1)
+        x_currents, y_currents = mesh.along_x @ amplitudes, mesh.along_y @ amplitudes
+        from_x, from_y = per_x.reshape(flat) @ x_currents, per_y.reshape(flat) @ y_currents
+        # B = mu0 I / (4 pi) l x r / d^2 (...): x-filaments give (0, -z, y), y-filaments (z, 0, -x).
+        axial = (per_x * dy[..., None, :]).reshape(flat) @ x_currents - (per_y * dx[..., :, None]).reshape(flat) @ y_currents
+        B = np.stack([z * from_y, -z * from_x, axial], axis=-1) * (MU0 / (4.0 * np.pi) / width)[..., None]
+        return turned(self.T_field_body, B)
+
+    def _centers(self) -> Array:
+        return from_body(self.T_field_body, self.width_mm[:, None, None] * self.meshes.centers)
+
+    def _flux(self, field: Array) -> Array:
+        """Weighted flux (S, U, K) of a field (S, M, 3, K) at the centres."""
+        normal = np.einsum("sqik,si->sqk", field, self.T_field_body[:, :3, 2])
+        flux: Array = (self.meshes.patterns.T * self.meshes.area) @ normal
+        return flux * np.square(self.width_mm)[:, None, None]
+
+
+@lru_cache(maxsize=32)
+def make_meshes(aspect: float, across: int, patterns_across: int) -> Meshes:
+    """The meshes of a shape; `patterns_across` half waves across, in proportion along; as many as meshes: no smoothing at all."""
+    ny, nx = across, max(2, round(across * aspect))
+    x, y = np.linspace(-aspect / 2, aspect / 2, nx + 1), np.linspace(-0.5, 0.5, ny + 1)
+    patterns_along = min(nx, max(1, round(patterns_across * aspect))) if patterns_across < ny else nx
+    waves_x, waves_y = _sines(nx, patterns_along), _sines(ny, patterns_across)
+    streams = np.einsum("ik,jl->ijkl", waves_x, waves_y).reshape(nx, ny, -1)
+    rim = [(0, 0), (0, 0), (0, 0)]
+    along_x = np.diff(np.pad(streams, [rim[0], (1, 1), rim[2]]), axis=1)
+    along_y = -np.diff(np.pad(streams, [(1, 1), rim[1], rim[2]]), axis=0)
+    dx, dy = aspect / nx, 1.0 / ny
+    inductance = _quadratic(along_x, _partial_inductances(nx, ny + 1, dx, dy)) + _quadratic(
+        np.swapaxes(along_y, 0, 1), _partial_inductances(ny, nx + 1, dy, dx)
+    )
+    resistance = _resistance(along_x, 1, dx / dy) + _resistance(along_y, 0, dy / dx)
+    mid_x, mid_y = 0.5 * (x[1:] + x[:-1]), 0.5 * (y[1:] + y[:-1])
+    centers = np.stack([*np.meshgrid(mid_x, mid_y, indexing="ij"), np.zeros((nx, ny))], axis=-1).reshape(-1, 3)
+    count = streams.shape[2]
+    flat_x, flat_y = along_x.reshape(-1, count), along_y.reshape(-1, count)
+    return Meshes(x, y, centers, streams.reshape(-1, count), flat_x, flat_y, inductance, resistance, dx * dy)
+
+
+def _sines(cells: int, waves: int) -> Array:
+    """Half waves (cells, waves) at the middles of the cells; as many as cells are a basis of all currents."""
+    middles = (np.arange(cells) + 0.5) / cells
+    return np.sin(np.pi * middles[:, None] * np.arange(1, waves + 1))
+
+
+def _partial_inductances(n: int, rows: int, length: float, spacing: float) -> Array:
+    """In mu0: (n rows, n rows) of parallel filaments, n in line in each of so many rows."""
+    offset = length * np.arange(-n, n + 1)
+    distance = np.maximum(spacing * np.arange(rows), _TAPE * spacing)[:, None]
+    f = offset * np.arcsinh(offset / distance) - np.hypot(offset, distance)
+    table = (f[:, 2:] - 2.0 * f[:, 1:-1] + f[:, :-2]) / (4.0 * np.pi)
+    i, j = np.arange(n), np.arange(rows)
+    steps, gaps = i[:, None] - i + n - 1, np.abs(j[:, None] - j)
+    blocks: Array = table[gaps[None, :, None, :], steps[:, None, :, None]]
+    return blocks.reshape(n * rows, n * rows)
+
+
+def _quadratic(currents: Array, inductances: Array) -> Array:
+    flat = currents.reshape(len(inductances), -1)
+    product: Array = flat.T @ inductances @ flat
+    return product
+
+
+def _resistance(currents: Array, rows_axis: int, squares: float) -> Array:
+    """Filaments at the rim stand for tapes of half the width."""
+    weight = np.ones(currents.shape[rows_axis])
+    weight[[0, -1]] = 2.0
+    shape = [1, 1, 1]
+    shape[rows_axis] = -1
+    weighted = currents * np.sqrt(squares * weight.reshape(shape))
+    flat = weighted.reshape(-1, currents.shape[2])
+    product: Array = flat.T @ flat
+    return product
