@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from lodestone_core import se3
@@ -22,15 +23,12 @@ _SEMI_AXES_MM = np.array([[90.0, 170.0], [60.0, 120.0], [50.0, 100.0]])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anatomy:
-    """S ellipsoids: T_field_body (S, 4, 4), semi-axes (S, 3) in mm, T_image_field (S, 4, 4); poses (S, 76, 4, 4) of a tool: 60 landmarks, 16 targets.
-
-    The first n landmarks are spread well for every n: each is the farthest from those before it.
-    """
+    """S ellipsoids: T_field_body (S, 4, 4), semi-axes (S, 3) in mm, T_image_field (S, 4, 4); poses (S, 16, 4, 4) of a tool on the targets."""
 
     T_field_body: Array
     semi_axes_mm: Array
     T_image_field: Array
-    T_field_tool: Array
+    T_field_target: Array
 
     def __len__(self) -> int:
         return len(self.semi_axes_mm)
@@ -39,6 +37,15 @@ class Anatomy:
         """How far the bodies reach (S,) from their centres along unit directions (S, 3) of the tracker's frame."""
         local = (directions[:, None] @ self.T_field_body[:, :3, :3])[:, 0]
         return np.linalg.norm(local * self.semi_axes_mm, axis=1)
+
+    def with_landmarks(self, rng: np.random.Generator, rows: npt.NDArray[np.intp]) -> Array:
+        """Poses (len(rows), 76, 4, 4) of a tool in these scenes: on 60 landmarks, then on the targets.
+
+        The first n landmarks are spread well for every n: each is the farthest from those before it.
+        """
+        landmarks = _on_surface(rng, self.semi_axes_mm[rows])
+        poses = self.T_field_body[rows, None] @ se3.make(_about(rng, unit(-landmarks)), landmarks)
+        return np.concatenate([poses, self.T_field_target[rows]], axis=1)
 
 
 def draw_anatomy(rng: np.random.Generator, count: int) -> Anatomy:
@@ -49,12 +56,10 @@ def draw_anatomy(rng: np.random.Generator, count: int) -> Anatomy:
     centers = np.stack([_place(rng, least) for least in reach + _CLEAR_MM])
     T[:, :3, 3] = centers
     image = se3.make(random_rotations(rng, count), rng.uniform(-300.0, 300.0, (count, 3)))
-    landmarks, targets = _on_surface(rng, semi), _inside(rng, semi)
-    local = np.concatenate([landmarks, targets], axis=1)
+    targets = _inside(rng, semi)
     # A pointer on a landmark and a needle to a target both look inwards: to the centre, or away from a random place on the surface.
     entries = unit(rng.standard_normal(targets.shape)) * semi[:, None]
-    inwards = unit(np.concatenate([-landmarks, targets - entries], axis=1))
-    poses = T[:, None] @ se3.make(_about(rng, inwards), local)
+    poses = T[:, None] @ se3.make(_about(rng, unit(targets - entries)), targets)
     return Anatomy(T, semi, image, poses)
 
 

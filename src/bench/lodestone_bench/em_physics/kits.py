@@ -57,11 +57,11 @@ def moved(body: Element, by_mm: Array) -> Element:
     return replace(body, T_field_body=T)  # type: ignore[type-var]
 
 
-def draw_kit(rng: np.random.Generator, anatomy: Anatomy, kind: str) -> Kit:
-    """Metal of a kind for each body, on the sides that do not face the generator."""
-    away = _sideways(rng, len(anatomy))
+def draw_kit(rng: np.random.Generator, anatomy: Anatomy, kind: str, bulky: bool = False) -> Kit:
+    """Metal of a kind for each body, on the sides that do not face the generator; bulky metal is large and stands beside the body."""
+    away = _directions(rng, len(anatomy), *((-0.4, 0.35) if bulky else (-1.0, 0.3)))
     start = anatomy.T_field_body[:, :3, 3] + away * anatomy.support(away)[:, None]
-    return Kit(kind, tuple(draw(rng, start, away) for draw in KINDS[kind]), away)
+    return Kit(kind, tuple(draw(rng, start, away, bulky) for draw in KINDS[kind]), away)
 
 
 def clear_of_generator(bodies: tuple[Element, ...]) -> Array:
@@ -69,16 +69,17 @@ def clear_of_generator(bodies: tuple[Element, ...]) -> Array:
     return np.logical_and.reduce([_clear(body) for body in bodies])
 
 
-def _sideways(rng: np.random.Generator, count: int) -> Array:
-    """Directions (count, 3) that do not look at the generator."""
-    directions = cone(rng, np.tile([0.0, 0.0, -1.0], (count, 1)), 105.0)
-    return directions
+def _directions(rng: np.random.Generator, count: int, lowest: float, highest: float) -> Array:
+    """Unit vectors (count, 3), uniform between two heights; the generator lies at +z."""
+    z, angle = rng.uniform(lowest, highest, count), rng.uniform(0.0, 2.0 * np.pi, count)
+    across = np.sqrt(1.0 - z * z)
+    return np.stack([across * np.cos(angle), across * np.sin(angle), z], axis=-1)
 
 
-def _sheet(rng: np.random.Generator, start: Array, away: Array) -> Sheet:
-    """A table, a detector, a tray: 120 to 500 mm wide, 0.5 to 4 mm of aluminium, copper or stainless steel."""
+def _sheet(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Sheet:
+    """A table, a detector, a tray: 120 to 600 mm wide, 0.5 to 4 mm of aluminium, copper or stainless steel."""
     count = len(start)
-    width, aspect = _log_uniform(rng, 120.0, 500.0, count), float(rng.choice(_ASPECTS))
+    width, aspect = _log_uniform(rng, *((280.0, 600.0) if bulky else (120.0, 400.0)), count), float(rng.choice(_ASPECTS))
     normal = cone(rng, away, 25.0)
     slope = np.sqrt(np.maximum(0.0, 1.0 - np.einsum("si,si->s", normal, away) ** 2))
     reach = 0.5 * width * np.hypot(1.0, aspect) * slope
@@ -87,20 +88,21 @@ def _sheet(rng: np.random.Generator, start: Array, away: Array) -> Sheet:
     return Sheet(se3.make(frames_along(normal, rng), center), width, _log_uniform(rng, 0.5, 4.0, count), conductivity, aspect)
 
 
-def _ring(rng: np.random.Generator, start: Array, away: Array) -> Ring:
-    """A retractor, a frame, a gantry: 30 to 250 mm in radius, wire of 2 to 10 mm."""
+def _ring(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Ring:
+    """A retractor, a frame, a gantry: 30 to 300 mm in radius, wire of 2 to 12 mm."""
     count = len(start)
-    radius, wire = _log_uniform(rng, 30.0, 250.0, count), _log_uniform(rng, 2.0, 10.0, count)
+    radius, wire = _log_uniform(rng, *((120.0, 300.0) if bulky else (30.0, 150.0)), count), _log_uniform(rng, 2.0, 12.0, count)
     axis = cone(rng, away, 90.0)
     slope = np.sqrt(np.maximum(0.0, 1.0 - np.einsum("si,si->s", axis, away) ** 2))
     center = start + away * (radius * slope + wire)[:, None] + _lateral(rng, away, radius)
     return Ring(se3.make(frames_along(axis, rng), center), radius, wire, rng.choice([ALUMINIUM, COPPER, STAINLESS], count))
 
 
-def _rod(rng: np.random.Generator, start: Array, away: Array) -> Rod:
-    """An instrument: 60 to 300 mm long, 2 to 12 mm in radius, mostly of magnetic steel."""
+def _rod(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Rod:
+    """An instrument, a handle, a bracket: 80 to 400 mm long, 4 to 40 mm in radius, mostly of magnetic steel."""
     count = len(start)
-    half, radius = _log_uniform(rng, 30.0, 150.0, count), _log_uniform(rng, 2.0, 12.0, count)
+    half = _log_uniform(rng, *((60.0, 200.0) if bulky else (40.0, 140.0)), count)
+    radius = np.minimum(_log_uniform(rng, *((8.0, 40.0) if bulky else (4.0, 30.0)), count), 0.6 * half)
     axis = cone(rng, away, 90.0)
     reach = half * np.abs(np.einsum("si,si->s", axis, away)) + radius
     center = start + away * reach[:, None] + _lateral(rng, away, np.full(count, 60.0))
@@ -109,7 +111,7 @@ def _rod(rng: np.random.Generator, start: Array, away: Array) -> Rod:
     return Rod(se3.make(frames_along(axis, rng), center), half, radius, mu_r, np.where(magnetic, CARBON_STEEL, ALUMINIUM))
 
 
-_Draw = Callable[[np.random.Generator, Array, Array], Element]
+_Draw = Callable[[np.random.Generator, Array, Array, bool], Element]
 KINDS: dict[str, tuple[_Draw, ...]] = {
     "sheet": (_sheet,),
     "ring": (_ring,),

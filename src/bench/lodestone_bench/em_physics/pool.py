@@ -23,6 +23,10 @@ from lodestone_core.types import Array
 log = logging.getLogger(__name__)
 _BATCH = 24
 _GAPS = 6
+_BULKY_FROM_MM = 4.0
+"""From this distortion on only large metal is tried."""
+_WEIGHTS = {False: np.array([1.0, 2.0, 3.0, 1.0, 1.0, 2.0]) / 10.0, True: np.array([2.0, 2.0, 1.0, 2.0, 2.0, 1.0]) / 10.0}
+"""How often each of KINDS is tried: those that disturb little more often where little is wanted."""
 _FARTHEST_MM = 320.0
 _ABSURD_MM, _ABSURD_RAD = 150.0, 1.0
 """A pose that is off by more is one that no user would take for the tool's."""
@@ -133,8 +137,9 @@ def secondary_field(bodies: Sequence[Element], T: Array) -> Array:
 
 def _draw(rng: np.random.Generator, lacking: list[float], tolerance: float, counts: Counter[str]) -> list[tuple[float, Cell]]:
     anatomy = draw_anatomy(rng, _BATCH)
-    kit = draw_kit(rng, anatomy, str(rng.choice(list(KINDS))))
-    gaps, found = _trial(anatomy, kit)
+    bulky = min(lacking) >= _BULKY_FROM_MM or rng.uniform() < 0.3
+    kit = draw_kit(rng, anatomy, str(rng.choice(list(KINDS), p=_WEIGHTS[bulky])), bulky)
+    gaps, found = _trial(anatomy, kit, min(lacking))
     chosen = [_choose(rng, lacking, gaps, row, tolerance) for row in found]
     rows = np.array([i for i, choice in enumerate(chosen) if choice is not None], dtype=np.intp)
     counts["out of reach"] += _BATCH - len(rows)
@@ -142,23 +147,34 @@ def _draw(rng: np.random.Generator, lacking: list[float], tolerance: float, coun
         return []
     wanted = np.array([choice[0] for choice in chosen if choice is not None])
     gap = np.array([choice[1] for choice in chosen if choice is not None])
-    scenes, good = _measured(anatomy, kit, rows, gap)
+    scenes, good = _measured(rng, anatomy, kit, rows, gap)
     hit = np.abs(scenes.distortion_mm / wanted - 1.0) <= tolerance
     counts["absurd"] += int((~good).sum())
     counts["missed"] += int((good & ~hit).sum())
     return [(cell, _take(scenes, np.flatnonzero(good & hit & (wanted == cell)), cell)) for cell in lacking]
 
 
-def _trial(anatomy: Anatomy, kit: Kit) -> tuple[Array, Array]:
-    """Gaps (G,) and the distortions there (S, G); infinite where a pose is not solved or metal would stand in the generator."""
+def _trial(anatomy: Anatomy, kit: Kit, least_mm: float) -> tuple[Array, Array]:
+    """Gaps (G,) and the distortions there (S, G): infinite where a pose is not solved or metal would stand in the generator.
+
+    Scenes that do not reach the least distortion at the smallest gap are not looked at any further.
+    """
     gaps = np.geomspace(kit.gap_min_mm(), _FARTHEST_MM, _GAPS)
-    rows = np.repeat(np.arange(len(anatomy)), _GAPS)
-    bodies = kit.at(np.tile(gaps, len(anatomy)), rows)
-    T = anatomy.T_field_tool[rows, LANDMARKS:]
-    measured = _solved(bodies, T, 0.02)
+    found = np.zeros((len(anatomy), _GAPS))
+    found[:, 0] = _trial_distortion(anatomy, kit, np.arange(len(anatomy)), np.full(len(anatomy), gaps[0]))
+    rows = np.flatnonzero(found[:, 0] >= least_mm)
+    if len(rows):
+        further = _trial_distortion(anatomy, kit, np.repeat(rows, _GAPS - 1), np.tile(gaps[1:], len(rows)))
+        found[rows, 1:] = further.reshape(len(rows), -1)
+    return gaps, found
+
+
+def _trial_distortion(anatomy: Anatomy, kit: Kit, rows: npt.NDArray[np.intp], gap: Array) -> Array:
+    bodies, T = kit.at(gap, rows), anatomy.T_field_target[rows]
+    measured = _solved(bodies, T, 10, 0.05)
     left = rigid_residual_mm(measured.T.reshape(T.shape)[..., :3, 3], T[..., :3, 3])
     fine = measured.solved.reshape(T.shape[:2]).all(axis=1) & clear_of_generator(bodies)
-    return gaps, np.where(fine, left, np.inf).reshape(len(anatomy), _GAPS)
+    return np.where(fine, left, np.inf)
 
 
 def _choose(rng: np.random.Generator, lacking: list[float], gaps: Array, found: Array, tolerance: float) -> tuple[float, float] | None:
@@ -169,28 +185,30 @@ def _choose(rng: np.random.Generator, lacking: list[float], gaps: Array, found: 
         for i in range(_GAPS - 2, -1, -1):
             near, far = found[i], found[i + 1]
             if np.isfinite(near) and np.isfinite(far) and near >= aim > far:
-                share = np.log(near / aim) / np.log(near / far)
+                share = np.log(near / aim) / np.log(near / max(far, 1e-6))
                 return float(cell), float(gaps[i] * (gaps[i + 1] / gaps[i]) ** share)
     return None
 
 
-def _measured(anatomy: Anatomy, kit: Kit, rows: npt.NDArray[np.intp], gap: Array) -> tuple[Cell, npt.NDArray[np.bool_]]:
-    T = anatomy.T_field_tool[rows]
-    measured = _solved(kit.at(gap, rows), T, 1e-3)
+def _measured(
+    rng: np.random.Generator, anatomy: Anatomy, kit: Kit, rows: npt.NDArray[np.intp], gap: Array
+) -> tuple[Cell, npt.NDArray[np.bool_]]:
+    T = anatomy.with_landmarks(rng, rows)
+    measured = _solved(kit.at(gap, rows), T, 25, 1e-3)
     scenes = _scenes(T, anatomy.T_image_field[rows], measured, np.full(len(rows), kit.kind))
     off = np.linalg.norm(scenes.T_measured[..., :3, 3] - T[..., :3, 3], axis=-1)
     good = measured.solved.reshape(T.shape[:2]) & (off < _ABSURD_MM) & (se3.geodesic(scenes.T_measured, T) < _ABSURD_RAD)
     return scenes, good.all(axis=1)
 
 
-def _solved(bodies: Sequence[Element], T: Array, tolerance_mm: float) -> Measured:
+def _solved(bodies: Sequence[Element], T: Array, steps: int, tolerance_mm: float) -> Measured:
     secondary = secondary_field(bodies, T)
-    return measure(secondary.reshape(-1, *secondary.shape[2:]), T.reshape(-1, 4, 4), tolerance_mm=tolerance_mm)
+    return measure(secondary.reshape(-1, *secondary.shape[2:]), T.reshape(-1, 4, 4), steps=steps, tolerance_mm=tolerance_mm)
 
 
 def _without_metal(rng: np.random.Generator, count: int) -> Cell:
     anatomy = draw_anatomy(rng, count)
-    T = anatomy.T_field_tool
+    T = anatomy.with_landmarks(rng, np.arange(count))
     measured = measure(np.zeros((count * POSES, len(planar_generator()), 3)), T.reshape(-1, 4, 4))
     return _scenes(T, anatomy.T_image_field, measured, np.full(count, "none"))
 

@@ -20,6 +20,8 @@ from lodestone_bench.em_physics.loops import MU0
 from lodestone_bench.em_physics.ring import OHM
 from lodestone_core.types import Array
 
+_AT_ONCE = 400
+"""Points that are worked on in one pass."""
 _TAPE = np.exp(-1.5)
 """Mean geometric distance of a thin tape from itself, in widths."""
 
@@ -86,8 +88,16 @@ class Sheet:
 
     def field(self, points: Array, amplitudes: Array) -> Array:
         """Field (S, P, F, 3) of real strengths (S, U, F), by Biot and Savart for each filament."""
-        mesh, width = self.meshes, self.width_mm[:, None, None]
-        p = to_body(self.T_field_body, points) / width
+        local = to_body(self.T_field_body, points) / self.width_mm[:, None, None]
+        # A few placements at a time: what one pass works on then stays in the cache.
+        few = max(1, _AT_ONCE // local.shape[1])
+        parts = [self._local_field(local[i : i + few], amplitudes[i : i + few]) for i in range(0, len(local), few)]
+        B = np.concatenate(parts) * (MU0 / (4.0 * np.pi) / self.width_mm)[:, None, None, None]
+        return turned(self.T_field_body, B)
+
+    def _local_field(self, p: Array, amplitudes: Array) -> Array:
+        """The same in units of mu0 / (4 pi width), in the sheet's axes, at points (S, P, 3) in widths."""
+        mesh = self.meshes
         dx, dy, z = p[..., :1] - mesh.x, p[..., 1:2] - mesh.y, p[..., 2:]
         x2, y2, z2 = dx * dx, dy * dy, z * z
         inverse_r = 1.0 / np.sqrt((x2 + z2)[..., :, None] + y2[..., None, :])
@@ -100,8 +110,7 @@ class Sheet:
         from_x, from_y = per_x.reshape(flat) @ x_currents, per_y.reshape(flat) @ y_currents
         # B = mu0 I / (4 pi) l x r / d^2 (...): x-filaments give (0, -z, y), y-filaments (z, 0, -x).
         axial = (per_x * dy[..., None, :]).reshape(flat) @ x_currents - (per_y * dx[..., :, None]).reshape(flat) @ y_currents
-        B = np.stack([z * from_y, -z * from_x, axial], axis=-1) * (MU0 / (4.0 * np.pi) / width)[..., None]
-        return turned(self.T_field_body, B)
+        return np.stack([z * from_y, -z * from_x, axial], axis=-1)
 
     def _centers(self) -> Array:
         return from_body(self.T_field_body, self.width_mm[:, None, None] * self.meshes.centers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from lodestone_bench.em_physics.coils import Generator, planar_generator
 from lodestone_core import se3
@@ -16,6 +17,8 @@ COILS = np.array([[np.sin(_HALF_ANGLE_RAD), 0.0, np.cos(_HALF_ANGLE_RAD)], [-np.
 """Unit axes (2, 3) of the two coils in the sensor's frame, both at its origin."""
 _LEVER_MM = 100.0
 """Rotations are solved in units of 1 rad / 100 mm, so that all six columns of the Jacobian have a like size."""
+# A turn d of the sensor changes coil c's voltage by d . (c x b), b the field in the sensor's axes: b times this (3, 2 coils x 3) is c x b.
+_TURNS = np.concatenate([-se3.hat(coil) for coil in COILS], axis=1) / _LEVER_MM
 _BATCH = 1024
 _LONGEST_STEP_MM = 40.0
 
@@ -50,10 +53,10 @@ def voltages(field: Array, T: Array) -> Array:
     return in_sensor
 
 
-def measure(secondary: Array, T_true: Array, start: Array | None = None, tolerance_mm: float = 1e-5) -> Measured:
+def measure(secondary: Array, T_true: Array, start: Array | None = None, steps: int = 30, tolerance_mm: float = 1e-5) -> Measured:
     """What the tracker measures at poses (N, 4, 4) where metal adds the field `secondary` (N, F, 3); the solver starts at `start` or the truth."""
     total = planar_generator().field(T_true[:, :3, 3]) + secondary
-    return solve(voltages(total, T_true), T_true if start is None else start, tolerance_mm=tolerance_mm)
+    return solve(voltages(total, T_true), T_true if start is None else start, steps, tolerance_mm)
 
 
 def solve(measured: Array, start: Array, steps: int = 30, tolerance_mm: float = 1e-5) -> Measured:
@@ -95,7 +98,7 @@ def _linearised(measured: Array, T: Array, generator: Generator) -> tuple[Array,
     axes = COILS @ np.swapaxes(R, 1, 2)
     J = np.empty((*left.shape, 6))
     J[..., :3] = axes[:, None] @ gradient
-    J[..., 3:] = np.stack([np.cross(coil, b) for coil in COILS], axis=2) / _LEVER_MM
+    J[..., 3:] = (b @ _TURNS).reshape(*left.shape, 3)
     return left.reshape(len(T), -1), J.reshape(len(T), -1, 6)
 
 
@@ -117,7 +120,8 @@ def displaced(T: Array, step: Array) -> Array:
     """Poses (..., 4, 4) moved by mm along the tracker's axes and turned by a rotation vector about their own (..., 6)."""
     moved = T.copy()
     moved[..., :3, 3] += step[..., :3]
-    moved[..., :3, :3] = T[..., :3, :3] @ se3.exp(np.concatenate([np.zeros_like(step[..., 3:]), step[..., 3:]], axis=-1))[..., :3, :3]
+    turn = Rotation.from_rotvec(step[..., 3:].reshape(-1, 3)).as_matrix()
+    moved[..., :3, :3] = T[..., :3, :3] @ turn.reshape(*step.shape[:-1], 3, 3)
     return moved
 
 
