@@ -18,12 +18,12 @@ _CLEAR_MM = 45.0
 """The body's nearest point keeps this distance from the generator's face."""
 _DEEPEST = 0.92
 """Targets lie inside the body scaled by this."""
-_SEMI_AXES_MM = np.array([[90.0, 170.0], [60.0, 120.0], [50.0, 100.0]])
+_SMALLEST_MM, _LARGEST_MM = np.array([90.0, 60.0, 50.0]), np.array([170.0, 120.0, 100.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anatomy:
-    """S ellipsoids: T_field_body (S, 4, 4), semi-axes (S, 3) in mm, T_image_field (S, 4, 4); poses (S, 16, 4, 4) of a tool on the targets."""
+    """S ellipsoids: T_field_body (S, 4, 4), semi-axes (S, 3) in mm, T_image_field (S, 4, 4), poses of a tool on targets (S, 16, 4, 4)."""
 
     T_field_body: Array
     semi_axes_mm: Array
@@ -36,7 +36,8 @@ class Anatomy:
     def support(self, directions: Array) -> Array:
         """How far the bodies reach (S,) from their centres along unit directions (S, 3) of the tracker's frame."""
         local = (directions[:, None] @ self.T_field_body[:, :3, :3])[:, 0]
-        return np.linalg.norm(local * self.semi_axes_mm, axis=1)
+        reach: Array = np.linalg.norm(local * self.semi_axes_mm, axis=1)
+        return reach
 
     def with_landmarks(self, rng: np.random.Generator, rows: npt.NDArray[np.intp]) -> Array:
         """Poses (len(rows), 76, 4, 4) of a tool in these scenes: on 60 landmarks, then on the targets.
@@ -50,7 +51,7 @@ class Anatomy:
 
 def draw_anatomy(rng: np.random.Generator, count: int) -> Anatomy:
     """So many random bodies, 150 to 330 mm from the generator."""
-    semi = rng.uniform(*_SEMI_AXES_MM.T, size=(count, 3))
+    semi = rng.uniform(_SMALLEST_MM, _LARGEST_MM, (count, 3))
     T = se3.make(_lying(rng, count), np.zeros((count, 3)))
     reach = np.linalg.norm(T[:, 2, :3] * semi, axis=1)
     centers = np.stack([_place(rng, least) for least in reach + _CLEAR_MM])

@@ -13,7 +13,7 @@ from lodestone_core.types import Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generator:
-    """F coils in the tracker's frame, which looks along -z: centres (F, 3), unit axes (F, 3), radii (F,) in mm, angular frequencies (F,) in rad/s.
+    """F coils in the tracker's frame, which looks along -z: centres and unit axes (F, 3), radii (F,) in mm, frequencies (F,) in rad/s.
 
     Every coil carries 1 A; its electronics divides the sensor's voltage by the frequency, so that a channel reads a field.
     """

@@ -7,9 +7,10 @@ the gap, so that a scene's distortion is set by where the metal is and never by 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lodestone_bench.em_physics.anatomy import Anatomy, cone, frames_along
 from lodestone_bench.em_physics.element import Element
@@ -34,27 +35,13 @@ class Kit:
     bodies: tuple[Element, ...]
     away: Array
 
-    def at(self, gap_mm: Array, rows: Array | None = None) -> tuple[Element, ...]:
-        """The bodies of these rows (all by default) at gaps (len(rows),)."""
-        rows = np.arange(len(self.away)) if rows is None else rows
-        return tuple(moved(taken(body, rows), self.away[rows] * gap_mm[:, None]) for body in self.bodies)
+    def at(self, gap_mm: Array, rows: npt.NDArray[np.intp]) -> tuple[Element, ...]:
+        """The bodies of these rows at gaps (len(rows),)."""
+        return tuple(body.taken(rows).moved(self.away[rows] * gap_mm[:, None]) for body in self.bodies)
 
     def gap_min_mm(self) -> float:
         """Filaments of a sheet are told apart from nearer than this."""
         return 25.0 if any(isinstance(body, Sheet) for body in self.bodies) else 12.0
-
-
-def taken(body: Element, rows: Array) -> Element:
-    """The body in some of its placements."""
-    fields = {n: getattr(body, n) for n in body.__dataclass_fields__}  # type: ignore[attr-defined]
-    return replace(body, **{n: v[rows] for n, v in fields.items() if isinstance(v, np.ndarray)})  # type: ignore[type-var]
-
-
-def moved(body: Element, by_mm: Array) -> Element:
-    """The body, shifted by (S, 3)."""
-    T = body.T_field_body.copy()
-    T[:, :3, 3] += by_mm
-    return replace(body, T_field_body=T)  # type: ignore[type-var]
 
 
 def draw_kit(rng: np.random.Generator, anatomy: Anatomy, kind: str, bulky: bool = False) -> Kit:
@@ -64,9 +51,13 @@ def draw_kit(rng: np.random.Generator, anatomy: Anatomy, kind: str, bulky: bool 
     return Kit(kind, tuple(draw(rng, start, away, bulky) for draw in KINDS[kind]), away)
 
 
-def clear_of_generator(bodies: tuple[Element, ...]) -> Array:
+def clear_of_generator(bodies: tuple[Element, ...]) -> npt.NDArray[np.bool_]:
     """Whether all bodies (S,) keep out of the generator's box, seen from points on them."""
-    return np.logical_and.reduce([_clear(body) for body in bodies])
+    outline = np.concatenate([body.outline() for body in bodies], axis=1)
+    x, y, z = np.moveaxis(outline, -1, 0)
+    inside = (np.abs(x) < _BOX_MM[0]) & (np.abs(y) < _BOX_MM[1]) & (z > -_BOX_MM[2])
+    clear: npt.NDArray[np.bool_] = ~inside.any(axis=1)
+    return clear
 
 
 def _directions(rng: np.random.Generator, count: int, lowest: float, highest: float) -> Array:
@@ -132,19 +123,3 @@ def _lateral(rng: np.random.Generator, away: Array, scale: Array) -> Array:
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float, count: int) -> Array:
     return np.exp(rng.uniform(np.log(low), np.log(high), count))
-
-
-def _clear(body: Element) -> Array:
-    if isinstance(body, Ring):
-        angle = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
-        local = np.stack([np.cos(angle), np.sin(angle), 0.0 * angle], axis=-1) * body.radius_mm[:, None, None]
-    elif isinstance(body, Sheet):
-        corners = np.stack([*np.meshgrid(np.linspace(-0.5, 0.5, 7) * body.aspect, np.linspace(-0.5, 0.5, 5)), np.zeros((5, 7))], axis=-1)
-        local = corners.reshape(-1, 3) * body.width_mm[:, None, None]
-    else:
-        assert isinstance(body, Rod)
-        local = np.linspace(-1.0, 1.0, 9)[:, None] * [0.0, 0.0, 1.0] * body.half_length_mm[:, None, None]
-    p = np.abs(local @ np.swapaxes(body.T_field_body[:, :3, :3], 1, 2) + body.T_field_body[:, None, :3, 3])
-    z = (local @ np.swapaxes(body.T_field_body[:, :3, :3], 1, 2) + body.T_field_body[:, None, :3, 3])[..., 2]
-    inside = (p[..., 0] < _BOX_MM[0]) & (p[..., 1] < _BOX_MM[1]) & (z > -_BOX_MM[2])
-    return ~inside.any(axis=1)

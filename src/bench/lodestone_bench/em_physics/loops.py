@@ -1,9 +1,9 @@
 """Field, its gradient and vector potential of a circular current loop, exact in complete elliptic integrals.
 
-Units here and in all of em_physics: mm, A, T, rad/s; so mu0 is 4 pi 1e-4 T mm/A, a flux is in T mm^2 and an inductance in T mm^2/A.
-Formulas in the loop's own cylinder coordinates, the squared distance from the axis `s` and the height `z`: W. R. Smythe, "Static and Dynamic
-Electricity", 7.10; derivatives: J. Simpson, J. Lane, C. Immer, R. Youngquist, "Simple analytic expressions for the magnetic field of a circular
-current loop", NASA 2001. What vanishes on the axis is divided by its power of the distance, so that nothing is singular there.
+Units here and in all of em_physics: mm, A, T, rad/s; so mu0 is 4 pi 1e-4 T mm/A, a flux is in T mm^2, an inductance in T mm^2/A.
+Formulas in the loop's own cylinder coordinates, the squared distance from the axis `s` and the height `z`: W. R. Smythe, "Static and
+Dynamic Electricity", 7.10; derivatives: J. Simpson, J. Lane, C. Immer, R. Youngquist, "Simple analytic expressions for the magnetic
+field of a circular current loop", NASA 2001. What vanishes on the axis is divided by its power of the distance: nothing is singular there.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _h(m: Array, K: Array, E: Array) -> Array:
     """[(1 - m/2) E - (1 - m) K] / m^2."""
     small = m < _SERIES_BELOW
     safe = np.where(small, 1.0, m)
-    closed = ((1.0 - 0.5 * m) * E - (1.0 - m) * K) / (safe * safe)
+    closed: Array = ((1.0 - 0.5 * m) * E - (1.0 - m) * K) / (safe * safe)
     if not small.any():
         return closed
     return np.where(small, np.polynomial.polynomial.polyval(np.where(small, m, 0.0), _H_SERIES), closed)

@@ -60,7 +60,7 @@ class Cell:
         return len(self.distortion_mm)
 
     def noisy(self, noise_mm: float, rng: np.random.Generator) -> Noisy:
-        """The scenes as the tracker measures them with a white voltage noise that gives this RMS 3-D position noise over the whole scene."""
+        """The scenes as measured with white voltage noise, as much as gives this RMS 3-D position noise over all poses of a scene."""
         sigma = noise_mm / self.scene_noise_mm
         moved = np.einsum("spij,spj->spi", self.noise_factor.astype(np.float64), rng.standard_normal((*self.residual.shape, 6)))
         T = displaced(self.T_measured, moved * sigma[:, None, None])
@@ -93,7 +93,7 @@ class Pool:
 def indicator_mm(residual: Array, sigma: Array, unit_noise_mm: Array, rng: np.random.Generator) -> Array:
     """The tracker's error indicator, mm: the position error that the voltages' residual would mean if it were noise.
 
-    Drawn without the voltages: their noise is white, so its part that no pose explains has one component along the residual and all others across.
+    Drawn without the voltages: their noise is white; what no pose explains of it has one component along the residual, the others across.
     """
     freedom = 2 * len(planar_generator()) - 6
     along = residual + sigma * rng.standard_normal(residual.shape)

@@ -21,10 +21,9 @@ OHM = 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ring:
+class Ring(Element):
     """Rings in S placements: T_field_body (S, 4, 4), axis z; radius and wire radius in mm and conductivity in S/m, each (S,)."""
 
-    T_field_body: Array
     radius_mm: Array
     wire_mm: Array
     conductivity: Array
@@ -37,15 +36,15 @@ class Ring:
     def self_term(self, omega: Array) -> Complex:
         """Self-inductance of a ring whose current flows on its surface, a mu0 (ln(8 a / b) - 2), and the wire's impedance."""
         a, b = self.radius_mm[:, None], self.wire_mm[:, None]
-        inside = OHM * wire_impedance(omega, 2.0 * np.pi * a, b, self.conductivity[:, None])
-        term: Complex = inside / (1.0j * omega) + MU0 * a * (np.log(8.0 * a / b) - 2.0)
+        inside: Complex = OHM * wire_impedance(omega, 2.0 * np.pi * a, b, self.conductivity[:, None])
+        term: Complex = inside / (1.0j * omega) + (MU0 * a * (np.log(8.0 * a / b) - 2.0)).astype(np.complex128)
         return term[..., None, None]
 
     def received(self, generator: Generator) -> Array:
         """Flux of each transmitter: its vector potential along the ring, equally spaced nodes (exact to rounding when smooth)."""
         along = self._tangents()[..., None, :]
-        flux: Array = (generator.potential(self._circle()) * along).sum(axis=(1, 3)) * self._step()[:, None]
-        return flux[:, None, :]
+        of_coils: Array = (generator.potential(self._circle()) * along).sum(axis=(1, 3)) * self._step()[:, None]
+        return of_coils[:, None, :]
 
     def mutual(self, other: Element) -> Array:
         """Flux of another body's amplitudes: for rings Neumann's integral, else by reciprocity."""
@@ -69,6 +68,10 @@ class Ring:
         """Field (S, P, F, 3) of real currents (S, 1, F)."""
         one: Array = self._field_of_one(points)[:, :, None] * amplitudes[:, :, :, None]
         return one
+
+    def outline(self) -> Array:
+        """Points (S, 48, 3) on the wire."""
+        return self._circle()
 
     def _field_of_one(self, points: Array) -> Array:
         x = to_body(self.T_field_body, points)

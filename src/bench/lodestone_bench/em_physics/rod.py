@@ -25,10 +25,9 @@ _NEARLY_ROUND = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rod:
+class Rod(Element):
     """Rods in S placements: T_field_body (S, 4, 4), axis z; half length and radius in mm, relative permeability, S/m, each (S,)."""
 
-    T_field_body: Array
     half_length_mm: Array
     radius_mm: Array
     mu_r: Array
@@ -79,6 +78,12 @@ class Rod:
     def field(self, points: Array, amplitudes: Array) -> Array:
         """Field (S, P, F, 3) of real moments (S, 3, F)."""
         return np.swapaxes(self.basis_field(points) @ amplitudes[:, None], -1, -2)
+
+    def outline(self) -> Array:
+        """Points (S, 9, 3) on the axis."""
+        local = np.zeros((len(self.radius_mm), 9, 3))
+        local[..., 2] = self.half_length_mm[:, None] * np.linspace(-1.0, 1.0, 9)
+        return from_body(self.T_field_body, local)
 
     def _nodes(self) -> Array:
         focus = np.sqrt(np.maximum(self.half_length_mm**2 - self.radius_mm**2, 0.0))

@@ -30,8 +30,9 @@ _TAPE = np.exp(-1.5)
 class Meshes:
     """A sheet of width 1 (along y) and length `aspect` (along x), in M meshes and U patterns.
 
-    `x` (nx + 1,) and `y` (ny + 1,) are the borders, `centers` (M, 3), `patterns` (M, U) currents round the meshes; `along_x` (nx (ny + 1), U)
-    and `along_y` ((nx + 1) ny, U) the currents of the filaments; `inductance` in mu0 mm per mm of width, `resistance` in squares, (U, U).
+    `x` (nx + 1,) and `y` (ny + 1,) are the borders, `centers` (M, 3), `patterns` (M, U) currents round the meshes; `along_x`
+    (nx (ny + 1), U) and `along_y` ((nx + 1) ny, U) the currents of the filaments; `inductance` in mu0 mm per mm of width and
+    `resistance` in squares, both (U, U); `area` that of a mesh.
     """
 
     x: Array
@@ -46,10 +47,9 @@ class Meshes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sheet:
+class Sheet(Element):
     """Sheets of one shape in S placements: T_field_body (S, 4, 4), normal z; width (along y) and thickness in mm, S/m, each (S,)."""
 
-    T_field_body: Array
     width_mm: Array
     thickness_mm: Array
     conductivity: Array
@@ -65,11 +65,11 @@ class Sheet:
     @property
     def unknowns(self) -> int:
         """The strength of each pattern."""
-        return self.meshes.patterns.shape[1]
+        return int(self.meshes.patterns.shape[1])
 
     def self_term(self, omega: Array) -> Complex:
         """Resistance over j omega, and inductance, of the patterns."""
-        square = OHM * sheet_impedance(omega, self.thickness_mm[:, None], self.conductivity[:, None]) / (1.0j * omega)
+        square: Complex = OHM * sheet_impedance(omega, self.thickness_mm[:, None], self.conductivity[:, None]) / (1.0j * omega)
         inductance = MU0 * self.width_mm[:, None, None, None] * self.meshes.inductance
         term: Complex = square[..., None, None] * self.meshes.resistance + inductance
         return term
@@ -111,6 +111,12 @@ class Sheet:
         # B = mu0 I / (4 pi) l x r / d^2 (...): x-filaments give (0, -z, y), y-filaments (z, 0, -x).
         axial = (per_x * dy[..., None, :]).reshape(flat) @ x_currents - (per_y * dx[..., :, None]).reshape(flat) @ y_currents
         return np.stack([z * from_y, -z * from_x, axial], axis=-1)
+
+    def outline(self) -> Array:
+        """Points (S, 35, 3) on the whole of it."""
+        x, y = np.meshgrid(0.5 * self.aspect * np.linspace(-1.0, 1.0, 7), np.linspace(-0.5, 0.5, 5))
+        local = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
+        return from_body(self.T_field_body, self.width_mm[:, None, None] * local)
 
     def _centers(self) -> Array:
         return from_body(self.T_field_body, self.width_mm[:, None, None] * self.meshes.centers)

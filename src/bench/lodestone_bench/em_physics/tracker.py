@@ -27,8 +27,8 @@ _LONGEST_STEP_MM = 40.0
 class Measured:
     """What the solver makes of N voltages without noise, and what noise of the voltages does to it, to first order.
 
-    With white noise of 1 T on every voltage the pose moves by `noise_factor @ z`, z standard normal (N, 6): mm along the tracker's axes, then rad
-    about the sensor's own; what is left of the fit is independent of it, because it is perpendicular to all that a pose can explain.
+    With white noise of 1 T on every voltage the pose moves by `noise_factor @ z`, z standard normal (N, 6): mm along the tracker's axes,
+    then rad about the sensor's own. What is left of the fit is independent of it: it is perpendicular to all that a pose can explain.
     """
 
     T: Array
@@ -54,7 +54,7 @@ def voltages(field: Array, T: Array) -> Array:
 
 
 def measure(secondary: Array, T_true: Array, start: Array | None = None, steps: int = 30, tolerance_mm: float = 1e-5) -> Measured:
-    """What the tracker measures at poses (N, 4, 4) where metal adds the field `secondary` (N, F, 3); the solver starts at `start` or the truth."""
+    """What the tracker measures at poses (N, 4, 4) where metal adds a field (N, F, 3); the solver starts at `start` or at the truth."""
     total = planar_generator().field(T_true[:, :3, 3]) + secondary
     return solve(voltages(total, T_true), T_true if start is None else start, steps, tolerance_mm)
 
@@ -107,9 +107,10 @@ def _step(J: Array, residual: Array, damping: Array) -> Array:
     normal = Jt @ J
     diagonal = np.einsum("nii->ni", normal)
     diagonal *= 1.0 + damping[:, None]
-    step: Array = np.linalg.solve(normal, Jt @ residual[..., None])[..., 0]
+    step = np.linalg.solve(normal, Jt @ residual[..., None])[..., 0]
     longest = np.abs(step).max(axis=1, keepdims=True)
-    return step * np.minimum(1.0, _LONGEST_STEP_MM / np.maximum(longest, 1e-300))
+    limited: Array = step * np.minimum(1.0, _LONGEST_STEP_MM / np.maximum(longest, 1e-300))
+    return limited
 
 
 def _moved(T: Array, step: Array) -> Array:
@@ -128,4 +129,5 @@ def displaced(T: Array, step: Array) -> Array:
 def _noise_factor(J: Array) -> Array:
     """L (N, 6, 6) with L L^T = (J^T J)^-1, in mm and rad."""
     inverse = np.linalg.inv(np.linalg.qr(J, mode="r"))
-    return inverse / np.repeat([1.0, _LEVER_MM], 3)[:, None]
+    factor: Array = inverse / np.repeat([1.0, _LEVER_MM], 3)[:, None]
+    return factor
