@@ -1,8 +1,8 @@
 """A rectangular conducting sheet: meshes of coupled filaments, driven in a few smooth patterns of circulating current.
 
 The stream function (current that circulates round each mesh) is a sum of products of sines that vanish at the rim. Filaments on the meshes'
-borders carry the differences; their partial inductances are Neumann's integral in closed form, with the mean geometric distance of a tape
-for a filament on itself. The matrices depend on the sheet's shape only, not on its size.
+borders carry the differences; their partial inductances are Neumann's integral in closed form, with the mean geometric distances of the
+tapes that the filaments stand for. The matrices depend on the sheet's shape only, not on its size.
 Source: F. W. Grover, "Inductance Calculations", 1946, chapters 2, 3 and 7; E. B. Rosa, Bull. Bureau of Standards 4, 301 (1908).
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.special import xlogy
 
 from lodestone_bench.em_physics.coils import Generator
 from lodestone_bench.em_physics.conduction import Complex, sheet_impedance
@@ -22,8 +23,6 @@ from lodestone_core.types import Array
 
 _AT_ONCE = 400
 """Points that are worked on in one pass."""
-_TAPE = np.exp(-1.5)
-"""Mean geometric distance of a thin tape from itself, in widths."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +54,7 @@ class Sheet(Element):
     conductivity: Array
     aspect: float = 1.0
     meshes_across: int = 10
-    patterns_across: int = 4
+    patterns_across: int = 5
 
     @property
     def meshes(self) -> Meshes:
@@ -132,35 +131,32 @@ class Sheet(Element):
 def make_meshes(aspect: float, across: int, patterns_across: int) -> Meshes:
     """The meshes of a shape; `patterns_across` half waves across, in proportion along; as many as meshes: no smoothing at all."""
     ny, nx = across, max(2, round(across * aspect))
-    x, y = np.linspace(-aspect / 2, aspect / 2, nx + 1), np.linspace(-0.5, 0.5, ny + 1)
+    # Every filament stands for a tape as wide as the meshes, those along the rim too: the outer ones lie half a width inside it.
+    dx, dy = aspect / (nx + 1), 1.0 / (ny + 1)
+    x, y = dx * (np.arange(nx + 1) - 0.5 * nx), dy * (np.arange(ny + 1) - 0.5 * ny)
     patterns_along = min(nx, max(1, round(patterns_across * aspect))) if patterns_across < ny else nx
-    waves_x, waves_y = _sines(nx, patterns_along), _sines(ny, patterns_across)
-    streams = np.einsum("ik,jl->ijkl", waves_x, waves_y).reshape(nx, ny, -1)
-    rim = [(0, 0), (0, 0), (0, 0)]
-    along_x = np.diff(np.pad(streams, [rim[0], (1, 1), rim[2]]), axis=1)
-    along_y = -np.diff(np.pad(streams, [(1, 1), rim[1], rim[2]]), axis=0)
-    dx, dy = aspect / nx, 1.0 / ny
-    inductance = _quadratic(along_x, _partial_inductances(nx, ny + 1, dx, dy)) + _quadratic(
-        np.swapaxes(along_y, 0, 1), _partial_inductances(ny, nx + 1, dy, dx)
-    )
-    resistance = _resistance(along_x, 1, dx / dy) + _resistance(along_y, 0, dy / dx)
+    streams = np.einsum("ik,jl->ijkl", _sines(nx, patterns_along), _sines(ny, patterns_across)).reshape(nx, ny, -1)
+    along_x = np.diff(np.pad(streams, [(0, 0), (1, 1), (0, 0)]), axis=1)
+    along_y = -np.diff(np.pad(streams, [(1, 1), (0, 0), (0, 0)]), axis=0)
+    inductance = _quadratic(along_x, _partial_inductances(nx, ny + 1, dx, dy))
+    inductance += _quadratic(np.swapaxes(along_y, 0, 1), _partial_inductances(ny, nx + 1, dy, dx))
+    flat_x, flat_y = along_x.reshape(-1, streams.shape[2]), along_y.reshape(-1, streams.shape[2])
+    resistance = dx / dy * flat_x.T @ flat_x + dy / dx * flat_y.T @ flat_y
     mid_x, mid_y = 0.5 * (x[1:] + x[:-1]), 0.5 * (y[1:] + y[:-1])
     centers = np.stack([*np.meshgrid(mid_x, mid_y, indexing="ij"), np.zeros((nx, ny))], axis=-1).reshape(-1, 3)
-    count = streams.shape[2]
-    flat_x, flat_y = along_x.reshape(-1, count), along_y.reshape(-1, count)
-    return Meshes(x, y, centers, streams.reshape(-1, count), flat_x, flat_y, inductance, resistance, dx * dy)
+    return Meshes(x, y, centers, streams.reshape(nx * ny, -1), flat_x, flat_y, inductance, resistance, dx * dy)
 
 
-def _sines(cells: int, waves: int) -> Array:
-    """Half waves (cells, waves) at the middles of the cells; as many as cells are a basis of all currents."""
-    middles = (np.arange(cells) + 0.5) / cells
-    return np.sin(np.pi * middles[:, None] * np.arange(1, waves + 1))
+def _sines(meshes: int, waves: int) -> Array:
+    """Half waves (meshes, waves) that vanish half a mesh beyond the outer borders; as many as meshes are a basis of all currents."""
+    share = np.arange(1, meshes + 1) / (meshes + 1)
+    return np.sin(np.pi * share[:, None] * np.arange(1, waves + 1))
 
 
 def _partial_inductances(n: int, rows: int, length: float, spacing: float) -> Array:
     """In mu0: (n rows, n rows) of parallel filaments, n in line in each of so many rows."""
     offset = length * np.arange(-n, n + 1)
-    distance = np.maximum(spacing * np.arange(rows), _TAPE * spacing)[:, None]
+    distance = spacing * _tape_distances(rows)[:, None]
     f = offset * np.arcsinh(offset / distance) - np.hypot(offset, distance)
     table = (f[:, 2:] - 2.0 * f[:, 1:-1] + f[:, :-2]) / (4.0 * np.pi)
     i, j = np.arange(n), np.arange(rows)
@@ -169,19 +165,15 @@ def _partial_inductances(n: int, rows: int, length: float, spacing: float) -> Ar
     return blocks.reshape(n * rows, n * rows)
 
 
+def _tape_distances(rows: int) -> Array:
+    """Mean geometric distances (rows,) of coplanar tapes side by side from the first, itself included, in their widths."""
+    n = np.arange(rows)
+    terms = [xlogy(k * k, np.abs(k)) for k in (n + 1, n, n - 1)]
+    distances: Array = np.exp(0.5 * (terms[0] - 2.0 * terms[1] + terms[2]) - 1.5)
+    return distances
+
+
 def _quadratic(currents: Array, inductances: Array) -> Array:
     flat = currents.reshape(len(inductances), -1)
     product: Array = flat.T @ inductances @ flat
-    return product
-
-
-def _resistance(currents: Array, rows_axis: int, squares: float) -> Array:
-    """Filaments at the rim stand for tapes of half the width."""
-    weight = np.ones(currents.shape[rows_axis])
-    weight[[0, -1]] = 2.0
-    shape = [1, 1, 1]
-    shape[rows_axis] = -1
-    weighted = currents * np.sqrt(squares * weight.reshape(shape))
-    flat = weighted.reshape(-1, currents.shape[2])
-    product: Array = flat.T @ flat
     return product
