@@ -22,6 +22,8 @@ from lodestone_core.types import Array
 
 ALUMINIUM, COPPER, STAINLESS, CARBON_STEEL = 3.5e7, 5.8e7, 1.4e6, 5.0e6
 """Conductivities, S/m."""
+Draw = Callable[[np.random.Generator, Array, Array, bool], Element]
+"""Draws a body for each of (S, 3) points on the touching plane and (S, 3) directions away; bulky or not."""
 _ASPECTS = (1.0, 1.4, 2.0)
 _BOX_MM = (130.0, 130.0, 40.0)
 """No metal comes nearer to the generator than this: half sizes along x and y, and how far in front of its face."""
@@ -45,8 +47,8 @@ class Kit:
 
 
 def draw_kit(rng: np.random.Generator, anatomy: Anatomy, kind: str, bulky: bool = False) -> Kit:
-    """Metal of a kind for each body, on the sides that do not face the generator; bulky metal is large and stands beside the body."""
-    away = _directions(rng, len(anatomy), *((-0.4, 0.35) if bulky else (-1.0, 0.3)))
+    """Metal of one of KINDS for each body, on the sides that do not face the generator; bulky metal is large and stands beside the body."""
+    away = draw_directions(rng, len(anatomy), bulky)
     start = anatomy.T_field_body[:, :3, 3] + away * anatomy.support(away)[:, None]
     return Kit(kind, tuple(draw(rng, start, away, bulky) for draw in KINDS[kind]), away)
 
@@ -60,14 +62,14 @@ def clear_of_generator(bodies: tuple[Element, ...]) -> npt.NDArray[np.bool_]:
     return clear
 
 
-def _directions(rng: np.random.Generator, count: int, lowest: float, highest: float) -> Array:
-    """Unit vectors (count, 3), uniform between two heights; the generator lies at +z."""
-    z, angle = rng.uniform(lowest, highest, count), rng.uniform(0.0, 2.0 * np.pi, count)
+def draw_directions(rng: np.random.Generator, count: int, beside: bool) -> Array:
+    """Unit vectors (count, 3) away from the generator, which lies at +z; or only such that go to the sides."""
+    z, angle = rng.uniform(*((-0.4, 0.35) if beside else (-1.0, 0.3)), count), rng.uniform(0.0, 2.0 * np.pi, count)
     across = np.sqrt(1.0 - z * z)
     return np.stack([across * np.cos(angle), across * np.sin(angle), z], axis=-1)
 
 
-def _sheet(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Sheet:
+def draw_sheet(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Sheet:
     """A table, a detector, a tray: 120 to 600 mm wide, 0.5 to 4 mm of aluminium, copper or stainless steel."""
     count = len(start)
     width, aspect = _log_uniform(rng, *((280.0, 600.0) if bulky else (120.0, 400.0)), count), float(rng.choice(_ASPECTS))
@@ -79,7 +81,7 @@ def _sheet(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> 
     return Sheet(se3.make(frames_along(normal, rng), center), width, _log_uniform(rng, 0.5, 4.0, count), conductivity, aspect)
 
 
-def _ring(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Ring:
+def draw_ring(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Ring:
     """A retractor, a frame, a gantry: 30 to 300 mm in radius, wire of 2 to 12 mm."""
     count = len(start)
     radius, wire = _log_uniform(rng, *((120.0, 300.0) if bulky else (30.0, 150.0)), count), _log_uniform(rng, 2.0, 12.0, count)
@@ -89,7 +91,7 @@ def _ring(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> R
     return Ring(se3.make(frames_along(axis, rng), center), radius, wire, rng.choice([ALUMINIUM, COPPER, STAINLESS], count))
 
 
-def _rod(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Rod:
+def draw_rod(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Rod:
     """An instrument, a handle, a bracket: 80 to 400 mm long, 4 to 40 mm in radius, mostly of magnetic steel."""
     count = len(start)
     half = _log_uniform(rng, *((60.0, 200.0) if bulky else (40.0, 140.0)), count)
@@ -102,14 +104,13 @@ def _rod(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> Ro
     return Rod(se3.make(frames_along(axis, rng), center), half, radius, mu_r, np.where(magnetic, CARBON_STEEL, ALUMINIUM))
 
 
-_Draw = Callable[[np.random.Generator, Array, Array, bool], Element]
-KINDS: dict[str, tuple[_Draw, ...]] = {
-    "sheet": (_sheet,),
-    "ring": (_ring,),
-    "rods": (_rod, _rod, _rod),
-    "sheet_and_rods": (_sheet, _rod, _rod),
-    "ring_and_sheet": (_ring, _sheet),
-    "ring_and_rods": (_ring, _rod, _rod),
+KINDS: dict[str, tuple[Draw, ...]] = {
+    "sheet": (draw_sheet,),
+    "ring": (draw_ring,),
+    "rods": (draw_rod, draw_rod, draw_rod),
+    "sheet_and_rods": (draw_sheet, draw_rod, draw_rod),
+    "ring_and_sheet": (draw_ring, draw_sheet),
+    "ring_and_rods": (draw_ring, draw_rod, draw_rod),
 }
 """What a kit of each kind consists of."""
 

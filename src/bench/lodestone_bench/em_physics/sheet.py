@@ -133,7 +133,8 @@ def make_meshes(aspect: float, across: int, patterns_across: int) -> Meshes:
     ny, nx = across, max(2, round(across * aspect))
     # Every filament stands for a tape as wide as the meshes, those along the rim too: the outer ones lie half a width inside it.
     dx, dy = aspect / (nx + 1), 1.0 / (ny + 1)
-    x, y = dx * (np.arange(nx + 1) - 0.5 * nx), dy * (np.arange(ny + 1) - 0.5 * ny)
+    x: Array = dx * (np.arange(nx + 1.0) - 0.5 * nx)
+    y: Array = dy * (np.arange(ny + 1.0) - 0.5 * ny)
     patterns_along = min(nx, max(1, round(patterns_across * aspect))) if patterns_across < ny else nx
     streams = np.einsum("ik,jl->ijkl", _sines(nx, patterns_along), _sines(ny, patterns_across)).reshape(nx, ny, -1)
     along_x = np.diff(np.pad(streams, [(0, 0), (1, 1), (0, 0)]), axis=1)
