@@ -1,4 +1,4 @@
-"""Time series of metal that comes in: a rigid tool, an error that rises with the metal, and interpolated currents that are the solved ones."""
+"""Time series of metal that comes in: a rigid tool, an error that rises with it, and interpolated currents that are the solved ones."""
 
 from __future__ import annotations
 
