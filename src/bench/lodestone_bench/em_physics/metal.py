@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lodestone_bench.em_physics.coils import Generator
 from lodestone_bench.em_physics.conduction import Complex
@@ -25,6 +26,10 @@ class Response:
         fields = [e.field(points, np.ascontiguousarray(a.real)) for e, a in zip(self.elements, self.amplitudes, strict=True)]
         total: Array = np.sum(fields, axis=0)
         return total
+
+    def taken(self, rows: npt.NDArray[np.intp]) -> Response:
+        """Some of the placements, each as often as it is named."""
+        return Response(tuple(e.taken(rows) for e in self.elements), tuple(a[rows] for a in self.amplitudes))
 
 
 def respond(elements: Sequence[Element], generator: Generator) -> Response:

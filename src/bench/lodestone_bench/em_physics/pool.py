@@ -21,6 +21,8 @@ from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 
 log = logging.getLogger(__name__)
+FREEDOM = 2 * len(planar_generator()) - 6
+"""Voltages of a sensor less the unknowns of its pose."""
 _BATCH = 24
 _GAPS = 6
 _BULKY_FROM_MM = 4.0
@@ -95,10 +97,9 @@ def indicator_mm(residual: Array, sigma: Array, unit_noise_mm: Array, rng: np.ra
 
     Drawn without the voltages: their noise is white; what no pose explains of it has one component along the residual, the others across.
     """
-    freedom = 2 * len(planar_generator()) - 6
     along = residual + sigma * rng.standard_normal(residual.shape)
-    across2 = np.square(sigma) * rng.chisquare(freedom - 1, residual.shape)
-    value: Array = np.sqrt((np.square(along) + across2) / freedom) * unit_noise_mm
+    across2 = np.square(sigma) * rng.chisquare(FREEDOM - 1, residual.shape)
+    value: Array = np.sqrt((np.square(along) + across2) / FREEDOM) * unit_noise_mm
     return value
 
 
