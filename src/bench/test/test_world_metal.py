@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +103,29 @@ def test_metal_is_moved_over_the_control_socket(tmp_path: Path, serve: Callable[
     state = send_request(control, do="state")["metal_out"]
     assert state["c_arm"] < 1.0 == state["detector"]
     assert "detector, c_arm" in send_request(control, do="metal_out", body="hammer")["error"]
+
+
+def test_a_host_reads_displaced_poses_and_a_raised_indicator(
+    tmp_path: Path, serve: Callable[[AuroraEmulator], AuroraEmulator], connect: Callable[..., Any]
+) -> None:
+    near = {**PLATE, "away_mm": [0, 20, 0], "speed_mm_s": 1000}
+    script = script_of({"bodies": {"wand": {"center_mm": [30, 60, -260]}}, "tools": {"a": {"body": "wand"}}, "metal": {"plate": near}})
+    serve(scripted_emulator(script, Paths(tmp_path / "line", tmp_path / "control")))
+    host = connect(tmp_path / "line")
+    host.set_up()
+    assert host.ask("TSTART:") == "OKAY"
+
+    def pose() -> tuple[float, ...]:
+        time.sleep(0.1)
+        return struct.unpack_from("<8f", host.bx(), 6 + 1 + 2)
+
+    still, again = pose(), pose()
+    assert still == again and still[4:] == pytest.approx((30.0, 60.0, -260.0, 0.2)), "a tool that does not move, and no noise"
+    send_request(tmp_path / "control", do="metal_in")
+    displaced = pose()
+    assert np.linalg.norm(np.array(displaced[4:7]) - still[4:7]) > 0.5 and displaced[7] > 0.5
+    send_request(tmp_path / "control", do="metal_out")
+    assert pose() == still
 
 
 @pytest.mark.parametrize(("metal", "fault", "message"), [({}, {"do": "metal_in"}, "a world with metal"),

@@ -7,7 +7,7 @@ the gap, so that a scene's distortion is set by where the metal is and never by 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,12 @@ class Kit:
     def at(self, gap_mm: Array, rows: npt.NDArray[np.intp]) -> tuple[Element, ...]:
         """The bodies of these rows at gaps (len(rows),)."""
         return tuple(body.taken(rows).moved(self.away[rows] * gap_mm[:, None]) for body in self.bodies)
+
+    def coarse(self) -> Kit:
+        """The same with coarser sheets, for a first look."""
+        return replace(
+            self, bodies=tuple(replace(b, meshes_across=8, patterns_across=3) if isinstance(b, Sheet) else b for b in self.bodies)
+        )
 
     def gap_min_mm(self) -> float:
         """Filaments of a sheet are told apart from nearer than this."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lodestone_bench.em_physics.anatomy import LANDMARKS, POSES, Anatomy, draw_anatomy
+from lodestone_bench.em_physics.anatomy import LANDMARKS, POSES, TARGETS, Anatomy, draw_anatomy
 from lodestone_bench.em_physics.coils import planar_generator
 from lodestone_bench.em_physics.element import Element
 from lodestone_bench.em_physics.kits import KINDS, Kit, clear_of_generator, draw_kit
@@ -29,7 +29,11 @@ _BULKY_FROM_MM = 4.0
 """From this distortion on only large metal is tried."""
 _WEIGHTS = {False: np.array([1.0, 2.0, 3.0, 1.0, 1.0, 2.0]) / 10.0, True: np.array([2.0, 2.0, 1.0, 2.0, 2.0, 1.0]) / 10.0}
 """How often each of KINDS is tried: those that disturb little more often where little is wanted."""
+_NO_RODS_FROM_MM = 8.0
+_STRONGEST = np.array([2.5, 2.0, 0.0, 2.5, 2.5, 0.5]) / 10.0
 _FARTHEST_MM = 320.0
+_ROUGHLY = 0.8
+"""A first look, at half the targets and with coarse sheets, is trusted so far."""
 _ABSURD_MM, _ABSURD_RAD = 150.0, 1.0
 """A pose that is off by more is one that no user would take for the tool's."""
 
@@ -139,7 +143,8 @@ def secondary_field(bodies: Sequence[Element], T: Array) -> Array:
 def _draw(rng: np.random.Generator, lacking: list[float], tolerance: float, counts: Counter[str]) -> list[tuple[float, Cell]]:
     anatomy = draw_anatomy(rng, _BATCH)
     bulky = min(lacking) >= _BULKY_FROM_MM or rng.uniform() < 0.3
-    kit = draw_kit(rng, anatomy, str(rng.choice(list(KINDS), p=_WEIGHTS[bulky])), bulky)
+    weights = _WEIGHTS[bulky] if min(lacking) < _NO_RODS_FROM_MM else _STRONGEST
+    kit = draw_kit(rng, anatomy, str(rng.choice(list(KINDS), p=weights)), bulky)
     gaps, found = _trial(anatomy, kit, min(lacking))
     chosen = [_choose(rng, lacking, gaps, row, tolerance) for row in found]
     rows = np.array([i for i, choice in enumerate(chosen) if choice is not None], dtype=np.intp)
@@ -158,24 +163,28 @@ def _draw(rng: np.random.Generator, lacking: list[float], tolerance: float, coun
 def _trial(anatomy: Anatomy, kit: Kit, least_mm: float) -> tuple[Array, Array]:
     """Gaps (G,) and the distortions there (S, G): infinite where a pose is not solved or metal would stand in the generator.
 
-    Scenes that do not reach the least distortion at the smallest gap are not looked at any further.
+    Scenes that plainly do not reach the least distortion at the smallest gap are not looked at any further.
     """
     gaps = np.geomspace(kit.gap_min_mm(), _FARTHEST_MM, _GAPS)
     found = np.zeros((len(anatomy), _GAPS))
-    found[:, 0] = _trial_distortion(anatomy, kit, np.arange(len(anatomy)), np.full(len(anatomy), gaps[0]))
-    rows = np.flatnonzero(found[:, 0] >= least_mm)
+    roughly = _trial_distortion(anatomy, kit.coarse(), np.arange(len(anatomy)), np.full(len(anatomy), gaps[0]), TARGETS // 2)
+    rows = np.flatnonzero(roughly >= _ROUGHLY * least_mm)
     if len(rows):
-        further = _trial_distortion(anatomy, kit, np.repeat(rows, _GAPS - 1), np.tile(gaps[1:], len(rows)))
-        found[rows, 1:] = further.reshape(len(rows), -1)
+        exact = _trial_distortion(anatomy, kit, np.repeat(rows, _GAPS), np.tile(gaps, len(rows)), TARGETS)
+        found[rows] = exact.reshape(len(rows), _GAPS)
     return gaps, found
 
 
-def _trial_distortion(anatomy: Anatomy, kit: Kit, rows: npt.NDArray[np.intp], gap: Array) -> Array:
-    bodies, T = kit.at(gap, rows), anatomy.T_field_target[rows]
-    measured = _solved(bodies, T, 10, 0.05)
-    left = rigid_residual_mm(measured.T.reshape(T.shape)[..., :3, 3], T[..., :3, 3])
-    fine = measured.solved.reshape(T.shape[:2]).all(axis=1) & clear_of_generator(bodies)
-    return np.where(fine, left, np.inf)
+def _trial_distortion(anatomy: Anatomy, kit: Kit, rows: npt.NDArray[np.intp], gap: Array, targets: int) -> Array:
+    """Distortions (len(rows),) at so many of the targets."""
+    left = np.full(len(rows), np.inf)
+    clear = np.flatnonzero(clear_of_generator(kit.at(gap, rows)))
+    if len(clear):
+        T = anatomy.T_field_target[rows[clear], :targets]
+        measured = _solved(kit.at(gap[clear], rows[clear]), T, 12, 0.05)
+        solved = measured.solved.reshape(T.shape[:2]).all(axis=1)
+        left[clear] = np.where(solved, rigid_residual_mm(measured.T.reshape(T.shape)[..., :3, 3], T[..., :3, 3]), np.inf)
+    return left
 
 
 def _choose(rng: np.random.Generator, lacking: list[float], gaps: Array, found: Array, tolerance: float) -> tuple[float, float] | None:
