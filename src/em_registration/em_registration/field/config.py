@@ -30,7 +30,7 @@ class PoseFieldConfig:
     caution: float = option(2.2, doc="what a distortion known from few points adds to the covariance; of the dipole world", minimum=0.0)
     strongest_swing: float = option(2.0, doc="turns of the distortion's axes for one turn of the direction from the generator", minimum=0.0)
     steepest_noise: float = option(4.0, doc="largest power of the distance from the generator with which noise grows", minimum=0.0)
-    hypotheses: int = option(256, doc="combinations of hyper-parameters that are weighed, a power of 2", minimum=2)
+    hypotheses: int = option(128, doc="combinations of hyper-parameters that are weighed, a power of 2", minimum=2)
     kept: int = option(16, doc="of these the most probable ones, which predict", minimum=1)
     seed: int = option(0, doc="seed of the sequence that spreads the combinations", minimum=0)
 

@@ -180,7 +180,9 @@ def _fitted(data: Correspondences, config: PoseFieldConfig, h: Hypotheses, inver
     L_inverse = kriging.inverse_of(found.L)
     errors, expected = _left_out(found, L_inverse, chosen, config.temperature, axes, groups(len(data), config.seed))
     scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected), distorted, config.caution))
-    return PoseField(data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale, float(distorted))
+    return PoseField(
+        data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale, float(distorted)
+    )
 
 
 def _left_out(
