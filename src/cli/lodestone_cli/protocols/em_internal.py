@@ -38,9 +38,9 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
 
 NOTES = (
     "A distortion in a cell's name is the noise-free mean TRE that the best rigid map leaves at the targets, within 20 %.",
-    "beyond_allowed_harm: upper 95 % bound (paired bootstrap over scenes) of how much more than rigid the method errs, less what is allowed.",
+    "beyond_allowed_harm: upper 95 % bound (paired bootstrap over scenes) of how much more than rigid the method errs, less the allowance.",
     "The tool is held about one orientation a scene (tilt 30, roll 30 degrees). In any orientation the distortion is another one at every "
-    "pose, and no method here learns much of it from so few poses: see the table any_orientation.",
+    "pose, and no method here learns much of it from so few: see the table any_orientation.",
     "Targets are as noisy as landmarks: no map can be better than the noise of one pose.",
 )
 
