@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from em_registration.field import kernel, kriging
-from em_registration.field.calibration import groups, inflation
+from em_registration.field.calibration import few_points, groups, inflation
 from em_registration.field.config import FIELDS, Hypotheses, PoseFieldConfig, hypotheses
 from em_registration.field.mixture import moments, posterior
 from em_registration.field.rigid_frame import Frame, rigid_frames
@@ -23,6 +23,8 @@ from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 
 _CONFIG = PoseFieldConfig()
+LEAST_TO_LEAVE_OUT = 4
+"""With one of fewer left out, no rigid map is left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +112,7 @@ class PoseField:
         """With further correspondences of the same tool and no new search of hyper-parameters: for a touch of a known point."""
         data = joined(self.data, more)
         inverse_weights = np.concatenate([self.inverse_weights, np.ones(len(more))])
-        return _fitted(data, self.config, self.chosen, inverse_weights, kept=len(self.chosen))
+        return _weighed(_prepared(data, inverse_weights), self.config, self.chosen, self.evidence_non_rigid)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values from which `pose_field_from` makes the same field again, to the last bit."""
@@ -121,6 +123,9 @@ class PoseField:
             "image_mm": self.data.image_mm.tolist(),
             "inverse_weights": self.inverse_weights.tolist(),
             "hypotheses": {name: getattr(self.chosen, name).tolist() for name in FIELDS},
+            "weights": self.weights.tolist(),
+            "inflation": self.inflation,
+            "evidence_non_rigid": self.evidence_non_rigid,
             "config": to_mapping(self.config),
         }
 
@@ -130,8 +135,12 @@ def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> 
 
     Raises InputError for what no rigid registration can be computed from (too few, collinear, duplicate, mirrored, other units).
     """
-    inverse_weights = np.ones(len(data))
-    return _fitted(data, config, hypotheses(config), inverse_weights, config.kept)
+    prepared, h = _prepared(data, np.ones(len(data))), hypotheses(config)
+    found, _ = prepared.fits(h, config)
+    evidence = found.log_evidence + h.log_prior
+    probabilities = posterior(evidence / config.temperature, config.kept)
+    distorted = float(posterior(evidence, len(h))[h.ratio > 0.0].sum())
+    return _weighed(prepared, config, h.take(np.flatnonzero(probabilities > NEGLIGIBLE)), distorted)
 
 
 def pose_field_from(mapping: Any, where: str) -> PoseField:
@@ -144,10 +153,13 @@ def pose_field_from(mapping: Any, where: str) -> PoseField:
         inverse_weights = as_array("inverse_weights", mapping["inverse_weights"], (len(data),))
         h = Hypotheses(**{name: as_array(f"hypotheses.{name}", mapping["hypotheses"][name], (None,)) for name in FIELDS})
         config = load_config(PoseFieldConfig, mapping["config"], where)
+        weights = as_array("weights", mapping["weights"], (len(h),))
+        scale, distorted = float(mapping["inflation"]), float(mapping["evidence_non_rigid"])
     except (KeyError, TypeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         raise InputError(where, expected="a field that Lodestone saved", got=got, remedy="give the registration's own file") from error
-    return _fitted(data, config, h, inverse_weights, kept=len(h))
+    prepared = _prepared(data, inverse_weights)
+    return prepared.field(config, h, *prepared.fits(h, config), Belief(weights, scale, distorted))
 
 
 def joined(first: Correspondences, second: Correspondences) -> Correspondences:
@@ -156,33 +168,60 @@ def joined(first: Correspondences, second: Correspondences) -> Correspondences:
     return Correspondences(T, np.concatenate([first.image_mm, second.image_mm]), first.tip_tool_mm, first.names + second.names)
 
 
-def _fitted(data: Correspondences, config: PoseFieldConfig, h: Hypotheses, inverse_weights: Array, kept: int) -> PoseField:
+@dataclass(frozen=True, slots=True, eq=False)
+class Belief:
+    """What was concluded from the data: probabilities (P,) of the hypotheses, factor of the covariance, probability of a distortion."""
+
+    weights: Array
+    inflation: float
+    evidence_non_rigid: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """Correspondences with what every hypothesis needs of them."""
+
+    data: Correspondences
+    inverse_weights: Array
+    frame: Frame
+    places: kernel.Places
+    scale_mm: float
+    mapped_mm: Array
+
+    def fits(self, some: Hypotheses, config: PoseFieldConfig) -> tuple[kriging.Fit, Array]:
+        """All of these hypotheses, and the axes (P, n, 3, 3) in the image along which they compare."""
+        axes = self.frame.axes(kernel.axes(self.places, some))
+        residuals = self.data.image_mm[None] - self.mapped_mm
+        local = (np.swapaxes(axes, -1, -2) @ residuals[..., None])[..., 0]
+        rows = kriging.design(self.frame.about_centroid(self.mapped_mm), axes)
+        noise = self.inverse_weights * kernel.noise(self.places, some)
+        K = kernel.covariance(self.places, self.places, some)
+        return kriging.fit(K, noise, rows, local, (config.noise_weight, config.noise_mm)), axes
+
+    def field(self, config: PoseFieldConfig, chosen: Hypotheses, fits: kriging.Fit, axes: Array, belief: Belief) -> PoseField:
+        """The field of hypotheses whose probabilities are known."""
+        about = (self.data, config, self.frame, self.places, self.scale_mm, chosen, belief.weights, self.inverse_weights)
+        return PoseField(*about, fits, kriging.inverse_of(fits.L), belief.inflation, belief.evidence_non_rigid)
+
+
+def _prepared(data: Correspondences, inverse_weights: Array) -> _Prepared:
     tracker = data.tracker_mm
     frame = rigid_frames(tracker[None], data.image_mm[None], 1.0 / inverse_weights[None])
-    mapped = frame.mapped(tracker[None])
     scale_mm = kernel.rms_distance(data.T_tracker_tool)
     places = kernel.places(data.T_tracker_tool, scale_mm)
-    residuals, q = data.image_mm[None] - mapped, frame.about_centroid(mapped)
+    return _Prepared(data, inverse_weights, frame, places, float(scale_mm), frame.mapped(tracker[None]))
 
-    def fits(some: Hypotheses) -> tuple[kriging.Fit, Array]:
-        axes = frame.axes(kernel.axes(places, some))
-        local = (np.swapaxes(axes, -1, -2) @ residuals[..., None])[..., 0]
-        noise = inverse_weights * kernel.noise(places, some)
-        K = kernel.covariance(places, places, some)
-        return kriging.fit(K, noise, kriging.design(q, axes), local, (config.noise_weight, config.noise_mm)), axes
 
-    evidence = fits(h)[0].log_evidence + h.log_prior
-    distorted = posterior(evidence, len(h))[h.ratio > 0.0].sum()
-    probabilities = posterior(evidence / config.temperature, kept)
-    probable = np.flatnonzero(probabilities > NEGLIGIBLE)
-    chosen, weights = h.take(probable), probabilities[probable] / probabilities[probable].sum()
-    found, axes = fits(chosen)
-    L_inverse = kriging.inverse_of(found.L)
-    errors, expected = _left_out(found, L_inverse, chosen, config.temperature, axes, groups(len(data), config.seed))
-    scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected), distorted, config.caution))
-    return PoseField(
-        data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale, float(distorted)
-    )
+def _weighed(prepared: _Prepared, config: PoseFieldConfig, chosen: Hypotheses, distorted: float) -> PoseField:
+    """The field of the chosen hypotheses, weighed by their evidence and by what they say of correspondences that are left out."""
+    found, axes = prepared.fits(chosen, config)
+    weights = posterior((found.log_evidence + chosen.log_prior) / config.temperature, len(chosen))
+    scale = float(few_points(len(prepared.data), np.array(distorted), config.caution))
+    if len(prepared.data) >= LEAST_TO_LEAVE_OUT:
+        together = groups(len(prepared.data), config.seed)
+        errors, expected = _left_out(found, kriging.inverse_of(found.L), chosen, config.temperature, axes, together)
+        scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected), np.array(distorted), config.caution))
+    return prepared.field(config, chosen, found, axes, Belief(weights, scale, distorted))
 
 
 def _left_out(

@@ -1,8 +1,8 @@
 """Every method on a real tracker in a distorted field: fitted on most of the places where a tool lay, tested on the others.
 
-The truth is the optical tracker, whose marker sits on the same rigid tool; where the sensor truly was follows from the sensor's offset to the
-marker, which is calibrated inside the fold (or taken from clean recordings where the motion does not give it). All places of a fold are left
-out together, before anything is fitted.
+The truth is the optical tracker, whose marker sits on the same rigid tool; where the sensor truly was follows from the sensor's offset to
+the marker, which is calibrated inside the fold (or taken from clean recordings where the motion does not give it). All places of a fold are
+left out together, before anything is fitted.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
 
 
 NOTES = (
-    "rms: mean over the splits of the RMS of the held-out errors. The truth is the optical tracker, whose own 0.2 to 0.3 mm is in every figure.",
-    "at the sensor: where the optical tracker says the EM sensor was. At the marker: 50 mm off on the tool, where errors of rotation count too.",
+    "rms: mean over the splits of the RMS of the held-out errors; the optical tracker's own 0.2 to 0.3 mm is in every figure.",
+    "at the sensor: where the optical tracker says the EM sensor was. At the marker: off on the tool, where errors of rotation count too.",
 )
 
 
