@@ -58,6 +58,10 @@ class Element(ABC):
     def distance(self, points: Array) -> Array:
         """Distances (S, P) of points (S, P, 3) from its surface, mm; not above 0 inside it."""
 
+    @abstractmethod
+    def girth_mm(self) -> Array:
+        """How far its surface is from its outline at most (S,)."""
+
     def taken(self, rows: npt.NDArray[np.intp]) -> Self:
         """Some of its placements, each as often as it is named."""
         named: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}

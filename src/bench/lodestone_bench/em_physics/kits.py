@@ -27,7 +27,7 @@ Draw = Callable[[np.random.Generator, Array, Array, bool], Element]
 """Draws a body for each of (S, 3) points on the touching plane and (S, 3) directions away; bulky or not."""
 _ASPECTS = (1.0, 1.4, 2.0)
 _APART_MM = 8.0
-_TRIES = 8
+_TRIES = 16
 _BOX_MM = (130.0, 130.0, 40.0)
 """No metal comes nearer to the generator than this: half sizes along x and y, and how far in front of its face."""
 
@@ -91,7 +91,8 @@ def apart(some: Sequence[Element], others: Sequence[Element] | None = None) -> n
     pairs = list(combinations(some, 2)) if others is None else list(product(some, others))
     free = np.ones(len(some[0].T_field_body), dtype=np.bool_)
     for a, b in pairs:
-        free &= np.minimum(a.distance(b.outline()).min(axis=1), b.distance(a.outline()).min(axis=1)) > _APART_MM
+        from_a, from_b = a.distance(b.outline()).min(axis=1) - b.girth_mm(), b.distance(a.outline()).min(axis=1) - a.girth_mm()
+        free &= np.minimum(from_a, from_b) > _APART_MM
     return free
 
 

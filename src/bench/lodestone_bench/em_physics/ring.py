@@ -73,6 +73,10 @@ class Ring(Element):
         """Points (S, 48, 3) on the wire."""
         return self._circle()
 
+    def girth_mm(self) -> Array:
+        """As far as the outline is from the surface (S,)."""
+        return self.wire_mm
+
     def distance(self, points: Array) -> Array:
         """Distances (S, P) from the wire's surface."""
         x = to_body(self.T_field_body, points)

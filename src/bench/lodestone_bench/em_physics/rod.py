@@ -87,6 +87,10 @@ class Rod(Element):
         local[..., 2] = self.half_length_mm[:, None] * np.linspace(-1.0, 1.0, 9)
         return from_body(self.T_field_body, local)
 
+    def girth_mm(self) -> Array:
+        """As far as the outline is from the surface (S,)."""
+        return self.radius_mm
+
     def distance(self, points: Array) -> Array:
         """Distances (S, P) from the round-ended cylinder about the spheroid."""
         x = to_body(self.T_field_body, points)

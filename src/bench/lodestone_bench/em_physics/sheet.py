@@ -117,6 +117,10 @@ class Sheet(Element):
         local = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
         return from_body(self.T_field_body, self.width_mm[:, None, None] * local)
 
+    def girth_mm(self) -> Array:
+        """As far as the outline is from the surface (S,)."""
+        return 0.5 * self.thickness_mm
+
     def distance(self, points: Array) -> Array:
         """Distances (S, P) from the sheet."""
         x = np.abs(to_body(self.T_field_body, points))
