@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from lodestone_bench.em_physics.anatomy import FREE, LANDMARKS, POSES, draw_anatomy
-from lodestone_bench.em_physics.kits import KINDS, clear_of_generator, draw_kit
+from lodestone_bench.em_physics.kits import KINDS, apart, clear_of_generator, draw_kit
 from lodestone_bench.em_physics.pool import Pool, rigid_residual_mm, scene_pool
 from lodestone_core import se3
 
@@ -62,6 +62,7 @@ def test_metal_stays_outside_the_body_at_its_gap(kind: str) -> None:
         outline = np.concatenate([body.outline() for body in bodies], axis=1) - anatomy.T_field_body[:, None, :3, 3]
         beyond = np.einsum("spi,si->sp", outline, kit.away) - anatomy.support(kit.away)[:, None]
         assert beyond.min() > gap - 1e-6
+    assert apart(kit.bodies).mean() > 0.6, "most touch nothing; the others are not used"
     assert clear_of_generator(kit.at(np.full(40, 300.0), np.arange(40))).mean() > 0.5
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lodestone_bench.em_physics.anatomy import HELD, LANDMARKS, POSES, TARGETS, Anatomy, Grip, draw_anatomy
 from lodestone_bench.em_physics.coils import planar_generator
 from lodestone_bench.em_physics.element import Element
-from lodestone_bench.em_physics.kits import KINDS, Kit, clear_of_generator, draw_kit
+from lodestone_bench.em_physics.kits import KINDS, Kit, apart, clear_of_generator, draw_kit
 from lodestone_bench.em_physics.metal import respond
 from lodestone_bench.em_physics.tracker import Measured, displaced, measure
 from lodestone_core import se3
@@ -178,7 +178,8 @@ def _trial(anatomy: Anatomy, kit: Kit, least_mm: float) -> tuple[Array, Array]:
 def _trial_distortion(anatomy: Anatomy, kit: Kit, rows: npt.NDArray[np.intp], gap: Array, targets: int) -> Array:
     """Distortions (len(rows),) at so many of the targets."""
     left = np.full(len(rows), np.inf)
-    clear = np.flatnonzero(clear_of_generator(kit.at(gap, rows)))
+    bodies = kit.at(gap, rows)
+    clear = np.flatnonzero(clear_of_generator(bodies) & apart(bodies))
     if len(clear):
         T = anatomy.T_field_target[rows[clear], :targets]
         measured = _solved(kit.at(gap[clear], rows[clear]), T, 12, 0.05)
