@@ -61,14 +61,23 @@ def _scores(jobs: list[Job], workers: int, progress: Progress | None) -> tuple[S
     for name in THREADS:
         os.environ.setdefault(name, "1")
     done: dict[int, Scores] = {}
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(score, job): index for index, job in enumerate(jobs)}
-        for future in as_completed(futures):
-            done[futures[future]] = future.result()
-            tell(progress, 0.98 * len(done) / len(jobs), f"{sum(jobs[i].count for i in done)} scenes")
+    for index, scores in _done(jobs, workers):
+        done[index] = scores
+        tell(progress, 0.98 * len(done) / len(jobs), f"{sum(jobs[i].count for i in done)} scenes")
     totals: tuple[Scores, Scores] = ({}, {})
     for index, job in enumerate(jobs):
         for key, found in done[index].items():
             total = totals[job.free]
             total[key] = total[key].joined(found) if key in total else found
     return totals
+
+
+def _done(jobs: list[Job], workers: int) -> Iterator[tuple[int, Scores]]:
+    """Jobs as they are finished, by their numbers; one worker is this process."""
+    if workers == 1:
+        yield from ((index, score(job)) for index, job in enumerate(jobs))
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(score, job): index for index, job in enumerate(jobs)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
