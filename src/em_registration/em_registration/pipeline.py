@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from em_registration.config import RegistrationConfig
 from em_registration.correction import Adopted, adopt, corrected_tools, without_pose
-from em_registration.registration import Registration, parse_registration
+from em_registration.registration import Registration, parse_registration, registration_from, sha256_of
 from em_registration.types import Event, EventKind, Update
 from lodestone_core.estimate import Estimate, Reason, State
 from lodestone_core.types import TrackedFrame
@@ -65,7 +65,7 @@ class Pipeline:
 
     def _apply(self, event: Event, frame: TrackedFrame) -> Event:
         if event.kind is EventKind.MODEL_ADOPTED:
-            self._adopted = adopt(parse_registration(event.model, "adopted registration"), self._config)
+            self._adopted = adopt(event.adopted or parse_registration(event.model, "adopted registration"), self._config)
             self.epoch += 1
         elif event.kind is EventKind.RESET:
             self._adopted = None
@@ -73,6 +73,11 @@ class Pipeline:
         return replace(event, stamp_ns=frame.stamp_ns, epoch=self.epoch)
 
 
-def adoption(model: Registration, detail: str) -> Event:
-    """The event that has a pipeline use a registration from the next frame on."""
-    return Event(EventKind.MODEL_ADOPTED, model=model.to_yaml(), model_sha256=model.sha256, detail=detail)
+def adoption(model: Registration, detail: str, text: str = "") -> Event:
+    """The event that has a pipeline use a registration from the next frame on; `text` is its YAML, where that is at hand.
+
+    What takes effect is what reading the text gives: so a replay does what the bench did.
+    """
+    text = text or model.to_yaml()
+    read_back = registration_from(model.to_mapping())
+    return Event(EventKind.MODEL_ADOPTED, model=text, model_sha256=sha256_of(text), detail=detail, adopted=read_back)
