@@ -13,6 +13,7 @@ from geometry_msgs.msg import PoseStamped
 
 from em_registration.config import RegistrationConfig
 from em_registration.pipeline import Pipeline, adoption
+from em_registration.pipeline_times import PipelineTimes
 from em_registration.registration import parse_registration
 from em_registration.ros.conversions import event_to_msg
 from em_registration.ros.session_services import SessionServices
@@ -54,6 +55,8 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         self._corrected: dict[str, Any] = {}
         self._said: dict[str, tuple[Any, float]] = {}
         self._last_stamp_ns = 0
+        self._times = PipelineTimes()
+        self.create_steady_timer(REPORT_PERIOD_S, self._report_times)
         self.create_subscription(TrackedTools, "tools", self._on_tools, qos.DEVICE)
 
     def on_cleanup_node(self) -> None:
@@ -66,9 +69,11 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
             self.get_logger().warning("the tracker's stamps went backward; going on in a new epoch")
             self._pipeline.clock_stepped_back()
         self._last_stamp_ns = frame.stamp_ns
+        started_s = time.perf_counter()
         update = self._pipeline.update(frame)
         if update is None:
             return
+        self._times.add(time.perf_counter() - started_s, len(frame.tools))
         message = estimates_to_msg(EstimateSet(update.stamp_ns, update.received_ns, update.estimates))
         latency_s = s_from_ns(time.time_ns() - frame.received_ns)
         for estimate in message.estimates:
@@ -81,6 +86,9 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
             self._publish_corrected(estimate)
         self._session.on_frame(frame)
         self._report(update.estimates)
+
+    def _report_times(self) -> None:
+        self.diagnostics.report(Level.OK, "time of the pipeline for a pose", values=self._times.values(), component="pipeline")
 
     def _publish_corrected(self, estimate: RegistrationEstimate) -> None:
         if estimate.state not in USABLE or estimate.header.frame_id != self.config.image_frame:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.logging import LoggingSeverity
 from rclpy.task import Future
 
@@ -65,6 +66,8 @@ class SessionServices:
         self._fitted_from: Session | None = None
         self._touched = False
         self._fitter = Fitter(node, config.session.fit_timeout_s)
+        # In the node's own group a service that awaits a fit would hold up the frames.
+        group = ReentrantCallbackGroup()
         for kind, name, handler in (
             (StartSession, "start_session", self._start),
             (RemoveFiducial, "remove_fiducial", self._remove),
@@ -73,7 +76,7 @@ class SessionServices:
             (LoadRegistration, "load", self._load),
             (ResetRegistration, "reset", self._reset),
         ):
-            node.create_service(kind, f"~/{name}", _answered(node, handler))
+            node.create_service(kind, f"~/{name}", _answered(node, handler), callback_group=group)
         self._action = ActionServer(
             node,
             CollectFiducial,
