@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from lodestone_core.types import Array
@@ -25,6 +26,7 @@ for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
     _ROTATION[_a, 1 + _c, _b] = 1.0
     _ROTATION[_a, 1 + _b, _c] = -1.0
 UNKNOWNS = 6
+_TINY = 1e-12
 _LOOP_FROM = 32
 """Size from which a call of LAPACK for each triangle costs less than numpy's general solver on all of them."""
 
@@ -34,8 +36,8 @@ class Fit:
     """One hypothesis on B scenes: what its predictions need.
 
     `L` (B, n, n): Cholesky factor of r^2 k + 1 / weight. `Z` (B, n, 4): L^-1 (1, q). `alpha` (B, n, 3): L^-1 of the residuals after the
-    rigid correction. `xi` (B, 6): that correction (t, w). `A_inverse` (B, 6, 6): its covariance over s^2. `s2` (B,): mean of s^2 of the
-    predictions (Student-t variance included). `log_evidence` (B,), up to a constant that all hypotheses of one scene share.
+    rigid correction. `xi` (B, 6): that correction (t, w). `A_inverse` (B, 6, 6): its covariance over s^2. `total` (B,): prior and misfit
+    together, over `freedom` of which s^2 spreads. `log_det` (B,): of C and of the correction's normal equations together.
     """
 
     L: Array
@@ -43,8 +45,19 @@ class Fit:
     alpha: Array
     xi: Array
     A_inverse: Array
-    s2: Array
-    log_evidence: Array
+    total: Array
+    log_det: Array
+    freedom: float
+
+    @property
+    def s2(self) -> Array:
+        """Mean (B,) of s^2 for predictions: the variance of a Student-t over the square of its scale is in it."""
+        return np.asarray(self.total / (self.freedom - 2.0))
+
+    @property
+    def log_evidence(self) -> Array:
+        """Logarithm (B,) of the marginal likelihood, up to a constant that all hypotheses of one scene share."""
+        return np.asarray(-0.5 * self.log_det - 0.5 * self.freedom * np.log(self.total))
 
 
 def design(columns: Array) -> Array:
@@ -63,28 +76,23 @@ def fit(K: Array, inverse_weights: Array, columns: Array, residuals: Array, prio
     C = K.copy()
     index = np.arange(C.shape[-1])
     C[:, index, index] += inverse_weights
-    L = np.linalg.cholesky(C)
+    L = np.asarray(np.linalg.cholesky(C), dtype=np.float64)
     whitened = lower_solve(L, np.concatenate([columns, residuals], axis=2))
     Z, r = whitened[..., :4], whitened[..., 4:]
     gram = np.swapaxes(whitened, 1, 2) @ whitened
     A, b = _normal_equations(gram)
-    xi = np.linalg.solve(A, b[..., None])[..., 0]
+    xi = np.asarray(np.linalg.solve(A, b[..., None])[..., 0], dtype=np.float64)
     weight, scale_mm = prior
-    data = 3 * C.shape[-1] - UNKNOWNS
     misfit = np.maximum(np.trace(gram[:, 4:, 4:], axis1=1, axis2=2) - np.sum(xi * b, axis=1), 0.0)
-    total = weight * scale_mm**2 + misfit
     log_det = 6.0 * np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1) + np.linalg.slogdet(A)[1]
-    log_evidence = -0.5 * log_det - 0.5 * (weight + data) * np.log(total)
-    alpha = r - _moved(Z, xi)
-    # Variance of a Student-t over that of its scale; with the prior there are always more than 2 degrees of freedom.
-    s2 = total / (weight + data - 2.0)
-    return Fit(L, Z, alpha, xi, np.linalg.inv(A), s2, log_evidence)
+    freedom = weight + 3 * C.shape[-1] - UNKNOWNS
+    return Fit(L, Z, r - _moved(Z, xi), xi, np.asarray(np.linalg.inv(A), dtype=np.float64), weight * scale_mm**2 + misfit, log_det, freedom)
 
 
 def predict(found: Fit, K_query: Array, variance: Array, columns: Array) -> tuple[Array, Array]:
     """Correction (B, M, 3) in mm to add to the queries' q, and the covariance (B, M, 3, 3) of the error that is left.
 
-    `K_query` (B, n, M): r^2 k between data and queries; `variance` (B,): r^2 k of a query with itself; `columns` (B, M, 4).
+    `K_query` (B, n, M): r^2 k between data and queries; `variance` (B, M): r^2 k of a query with itself; `columns` (B, M, 4).
     """
     return answer(found, lower_solve(found.L, K_query), variance, columns)
 
@@ -95,15 +103,66 @@ def answer(found: Fit, V: Array, variance: Array, columns: Array) -> tuple[Array
     mean = _moved(columns, found.xi) + Vt @ found.alpha
     rows = design(columns - Vt @ found.Z)
     spread = rows @ found.A_inverse[:, None] @ np.swapaxes(rows, -1, -2)
-    left = np.maximum(variance[:, None] - np.sum(V**2, axis=1), 0.0)
+    left = np.maximum(variance - np.sum(V**2, axis=1), 0.0)
     spread += left[..., None, None] * np.eye(3)
     return mean, found.s2[:, None, None, None] * spread
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeftOut:
+    """Groups of correspondences by all the others.
+
+    `errors` (B, n, 3) of the prediction, their expected `covariance` (B, n, 3, 3), and the `log_evidence` (B, n) of the others alone.
+    """
+
+    errors: Array
+    covariance: Array
+    log_evidence: Array
+
+
+def leave_out(found: Fit, L_inverse: Array, groups: npt.NDArray[np.intp]) -> LeftOut:
+    """All refits without one of the groups, whose number each correspondence (n,) carries, in closed form.
+
+    For kriging with a flat mean (O. Dubrule, "Cross validation of kriging in a unique neighborhood", Math. Geol. 15, 1983), with
+    P = C^-1 - C^-1 H A^-1 H^T C^-1 and residuals r, the errors in a group g are -P_gg^-1 (P r)_g and their covariance s^2 P_gg^-1; the
+    misfit falls by their square in that metric and the determinant grows by that of P_gg, which gives s^2 and the evidence of the others.
+    """
+    back = np.swapaxes(L_inverse, 1, 2)
+    rows, Pr = design(back @ found.Z), back @ found.alpha
+    errors, covariance = np.empty_like(Pr), np.empty((*Pr.shape, 3))
+    log_evidence = np.empty(Pr.shape[:2])
+    for group in np.unique(groups):
+        g = np.flatnonzero(groups == group)
+        side = rows[:, g].reshape(len(rows), 3 * len(g), UNKNOWNS)
+        own = L_inverse[:, :, g]
+        P = _by_coordinate(np.swapaxes(own, 1, 2) @ own) - side @ found.A_inverse @ np.swapaxes(side, 1, 2)
+        inverse, r = np.linalg.inv(P), Pr[:, g].reshape(len(Pr), -1, 1)
+        e = -inverse @ r
+        total = np.maximum(found.total + np.sum(e * r, axis=(1, 2)), _TINY)
+        freedom = found.freedom - 3.0 * len(g)
+        errors[:, g] = e.reshape(len(e), -1, 3)
+        blocks = inverse.reshape(len(e), len(g), 3, len(g), 3)[:, np.arange(len(g)), :, np.arange(len(g))]
+        covariance[:, g] = (total / (freedom - 2.0))[:, None, None, None] * np.swapaxes(blocks, 0, 1)
+        evidence = -0.5 * (found.log_det + np.linalg.slogdet(P)[1]) - 0.5 * freedom * np.log(total)
+        log_evidence[:, g] = evidence[:, None]
+    return LeftOut(errors, covariance, log_evidence)
+
+
+def _by_coordinate(C: Array) -> Array:
+    """C (B, m, m) for each of three coordinates: (B, 3 m, 3 m)."""
+    m = C.shape[-1]
+    return np.asarray((C[:, :, None, :, None] * np.eye(3)[:, None, :]).reshape(len(C), 3 * m, 3 * m))
+
+
+def inverse_of(L: Array) -> Array:
+    """L^-1 (B, n, n) of lower triangular matrices."""
+    return lower_solve(L, np.broadcast_to(np.eye(L.shape[-1]), L.shape))
 
 
 def lower_solve(L: Array, X: Array) -> Array:
     """L^-1 X for lower triangular L (B, n, n) and X (B, n, k)."""
     if L.shape[-1] < _LOOP_FROM:
-        return np.linalg.solve(L, X)
+        return np.asarray(np.linalg.solve(L, X), dtype=np.float64)
     return np.stack([solve_triangular(one, x, lower=True, check_finite=False) for one, x in zip(L, X, strict=True)])
 
 

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from em_registration.field import kriging
-from em_registration.field.config import Hypotheses, PoseFieldConfig, hypotheses
-from em_registration.field.kernel import apart, covariance
-from em_registration.field.scenes import Frame, posterior, rigid_frames
+from em_registration.field import kernel, kriging
+from em_registration.field.calibration import groups, inflation
+from em_registration.field.config import FIELDS, Hypotheses, PoseFieldConfig, hypotheses
+from em_registration.field.mixture import moments, posterior
+from em_registration.field.rigid_frame import Frame, rigid_frames
+from em_registration.field.scenes import NEGLIGIBLE
 from em_registration.methods.interface import Correspondences, Prediction, correspondences, tips
 from lodestone_core import se3
 from lodestone_core.checks import as_array
+from lodestone_core.config import load_config, to_mapping
+from lodestone_core.covariance import expected_radius_95
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 
@@ -25,28 +30,30 @@ class PoseField:
     """A fitted field: the data, the first rigid fit, and the hypotheses that are probable after the data (P of them).
 
     `weights` (P,): their probabilities. `inverse_weights` (n,): what each correspondence's noise variance is multiplied with (1, or more
-    for one that the others contradict). `L_inverse` (P, n, n): so that an answer is a few products of matrices.
+    for one that the others contradict). `L_inverse` (P, n, n): so that an answer is a few products of matrices. `inflation`: factor of the
+    covariance that the leave-one-out errors ask for.
     """
 
     data: Correspondences
     config: PoseFieldConfig
     frame: Frame
+    places: kernel.Places
+    scale_mm: float
     chosen: Hypotheses
     weights: Array
     inverse_weights: Array
     fits: kriging.Fit
     L_inverse: Array
+    inflation: float
 
     def __call__(self, T_tracker_tool: Array) -> Prediction:
         """Where the tips of poses (M, 4, 4) are in the image, averaged over the hypotheses."""
-        tracker = tips(T_tracker_tool, self.data.tip_tool_mm)
-        q = self.frame.mapped(tracker[None])
-        K = covariance(apart(self.data.T_tracker_tool, T_tracker_tool, self.data.tracker_mm, tracker), self.chosen)
-        means, spreads = kriging.answer(self.fits, self.L_inverse @ K, self.chosen.ratio**2, self.frame.columns(q))
-        mean = np.einsum("p,pmi->mi", self.weights, means)
-        off = means - mean
-        spread = np.einsum("p,pmij->mij", self.weights, spreads + off[..., :, None] * off[..., None, :])
-        return Prediction(q[0] + mean, 0.5 * (spread + np.swapaxes(spread, 1, 2)))
+        queries = kernel.places(T_tracker_tool, np.array(self.scale_mm))
+        q = self.frame.mapped(tips(T_tracker_tool, self.data.tip_tool_mm)[None])
+        V = self.L_inverse @ kernel.covariance(self.places, queries, self.chosen)
+        means, spreads = kriging.answer(self.fits, V, kernel.variance(queries, self.chosen), self.frame.columns(q))
+        mean, spread = moments(self.weights, means, spreads)
+        return Prediction(q[0] + mean, self.inflation * spread)
 
     @property
     def evidence_non_rigid(self) -> float:
@@ -61,9 +68,8 @@ class PoseField:
     @property
     def T_image_tracker(self) -> Array:
         """The rigid part (4, 4): the first fit with the correction that the hypotheses agree on."""
-        xi = self.weights @ self.fits.xi
         c = self.frame.centroid_mm[0]
-        about_centroid = se3.make(np.eye(3), c) @ se3.exp(xi) @ se3.make(np.eye(3), -c)
+        about_centroid = se3.make(np.eye(3), c) @ se3.exp(self.weights @ self.fits.xi) @ se3.make(np.eye(3), -c)
         return np.asarray(about_centroid @ self.frame.T_image_tracker[0])
 
     @property
@@ -73,12 +79,12 @@ class PoseField:
         C = np.einsum("p,p,pij->ij", self.weights, self.fits.s2, self.fits.A_inverse) + np.einsum("p,pi,pj->ij", self.weights, off, off)
         J = np.eye(6)
         J[:3, 3:] = -se3.hat(self.T_image_tracker[:3, 3] - self.frame.centroid_mm[0])
-        return np.asarray(J @ C @ J.T)
+        return np.asarray(self.inflation * J @ C @ J.T)
 
     @property
     def leave_one_out_mm(self) -> Array:
-        """Distance (n,) of each correspondence from what all the others say of it, hyper-parameters kept."""
-        _, errors, _ = leave_one_out(self)
+        """Distance (n,) of each correspondence from what all the others say of it."""
+        errors, _ = _left_out(self.fits, self.L_inverse, self.chosen, self.config, np.arange(len(self.data)))
         return np.asarray(np.linalg.norm(errors, axis=1))
 
     def domain_ratio(self, T_tracker_tool: Array) -> Array:
@@ -86,35 +92,30 @@ class PoseField:
 
         Without a distortion to speak of it is 0: a rigid map holds everywhere.
         """
-        tracker = tips(T_tracker_tool, self.data.tip_tool_mm)
-        K = covariance(apart(self.data.T_tracker_tool, T_tracker_tool, self.data.tracker_mm, tracker), self.chosen)
-        variance = self.chosen.ratio**2
-        known = np.sum((self.L_inverse @ K) ** 2, axis=1)
-        open_mm2 = (self.weights * self.fits.s2) @ np.maximum(variance[:, None] - known, 0.0)
-        total_mm2 = float((self.weights * self.fits.s2) @ variance)
-        return np.asarray(open_mm2 / total_mm2 if total_mm2 > 0.0 else np.zeros(len(tracker)))
+        queries = kernel.places(T_tracker_tool, np.array(self.scale_mm))
+        known = np.sum((self.L_inverse @ kernel.covariance(self.places, queries, self.chosen)) ** 2, axis=1)
+        variance = kernel.variance(queries, self.chosen)
+        by_hypothesis = self.weights * self.fits.s2
+        open_mm2, total_mm2 = by_hypothesis @ np.maximum(variance - known, 0.0), by_hypothesis @ variance
+        return np.asarray(np.divide(open_mm2, total_mm2, out=np.zeros(len(total_mm2)), where=total_mm2 > 0.0))
 
     def updated(self, more: Correspondences) -> PoseField:
-        """With further correspondences of the same tool, hyper-parameters and their probabilities kept: for a touch of a known point."""
+        """With further correspondences of the same tool and no new search of hyper-parameters: for a touch of a known point."""
         data = joined(self.data, more)
         inverse_weights = np.concatenate([self.inverse_weights, np.ones(len(more))])
         return _fitted(data, self.config, self.chosen, inverse_weights, kept=len(self.chosen))
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values from which `pose_field_from` makes the same field again, to the last bit."""
-        h = self.chosen
         return {
             "tip_tool_mm": self.data.tip_tool_mm.tolist(),
             "names": list(self.data.names),
             "T_tracker_tool": self.data.T_tracker_tool[:, :3].reshape(-1, 12).tolist(),
             "image_mm": self.data.image_mm.tolist(),
             "inverse_weights": self.inverse_weights.tolist(),
-            "hypotheses": {name: getattr(h, name).tolist() for name in _FIELDS},
-            "noise_prior": [self.config.noise_weight, self.config.noise_mm],
+            "hypotheses": {name: getattr(self.chosen, name).tolist() for name in FIELDS},
+            "config": to_mapping(self.config),
         }
-
-
-_FIELDS = ("ratio", "length_mm", "turn_rad", "turned_share", "log_prior")
 
 
 def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> PoseField:
@@ -126,60 +127,6 @@ def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> 
     return _fitted(data, config, hypotheses(config), inverse_weights, config.kept)
 
 
-def joined(first: Correspondences, second: Correspondences) -> Correspondences:
-    """Both, of one tool."""
-    T = np.concatenate([first.T_tracker_tool, second.T_tracker_tool])
-    return Correspondences(T, np.concatenate([first.image_mm, second.image_mm]), first.tip_tool_mm, first.names + second.names)
-
-
-def leave_one_out(field: PoseField) -> tuple[Array, Array, Array]:
-    """Of every correspondence by all the others: prediction (n, 3), its error (n, 3), and the covariance (n, 3, 3) expected of it.
-
-    Closed form for kriging with a flat mean (O. Dubrule, "Cross validation of kriging in a unique neighborhood", Math. Geology 15(6),
-    1983): with P = C^-1 - C^-1 H A^-1 H^T C^-1 the error at i is P_ii^-1 (P r)_i and its covariance P_ii^-1.
-    """
-    n = len(field.data)
-    mapped = field.frame.mapped(field.data.tracker_mm[None])
-    rows = kriging.design(field.frame.columns(mapped))[0].reshape(3 * n, 6)
-    r = (field.data.image_mm - mapped[0]).ravel()
-    errors, spreads = [], []
-    for p in range(len(field.chosen)):
-        C_inverse = np.kron(field.L_inverse[p].T @ field.L_inverse[p], np.eye(3))
-        side = C_inverse @ rows
-        P = C_inverse - side @ field.fits.A_inverse[p] @ side.T
-        blocks = np.linalg.inv(P.reshape(n, 3, n, 3)[np.arange(n), :, np.arange(n), :])
-        errors.append((blocks @ (P @ r).reshape(n, 3, 1))[..., 0])
-        spreads.append(field.fits.s2[p] * blocks)
-    error = np.einsum("p,pni->ni", field.weights, np.array(errors))
-    off = np.array(errors) - error
-    spread = np.einsum("p,pnij->nij", field.weights, np.array(spreads) + off[..., :, None] * off[..., None, :])
-    return field.data.image_mm - error, error, spread
-
-
-def _fitted(data: Correspondences, config: PoseFieldConfig, h: Hypotheses, inverse_weights: Array, kept: int) -> PoseField:
-    tracker = data.tracker_mm
-    frame = rigid_frames(tracker[None], data.image_mm[None], 1.0 / inverse_weights[None])
-    mapped = frame.mapped(tracker[None])
-    between = apart(data.T_tracker_tool, data.T_tracker_tool, tracker, tracker)
-    scene = (frame.columns(mapped), data.image_mm[None] - mapped, inverse_weights[None])
-    prior = (config.noise_weight, config.noise_mm)
-
-    def fits(some: Hypotheses) -> kriging.Fit:
-        columns, residuals, inverse = (np.broadcast_to(values, (len(some), *values.shape[1:])) for values in scene)
-        return kriging.fit(covariance(between, some), inverse, columns, residuals, prior)
-
-    weights = posterior((fits(h).log_evidence + h.log_prior)[:, None], kept)[:, 0]
-    probable = np.flatnonzero(weights > _NEGLIGIBLE)
-    chosen = Hypotheses(*(getattr(h, name)[probable] for name in _FIELDS))
-    found = fits(chosen)
-    L_inverse = kriging.lower_solve(found.L, np.broadcast_to(np.eye(len(data)), found.L.shape))
-    return PoseField(data, config, frame, chosen, weights[probable] / weights[probable].sum(), inverse_weights, found, L_inverse)
-
-
-_NEGLIGIBLE = 0.003
-"""Probability below which a hypothesis is dropped: it could not move a prediction by more than the noise."""
-
-
 def pose_field_from(mapping: Any, where: str) -> PoseField:
     """The field that `PoseField.to_mapping` described. Raises InputError that names the key."""
     try:
@@ -188,9 +135,46 @@ def pose_field_from(mapping: Any, where: str) -> PoseField:
         names = tuple(str(name) for name in mapping["names"])
         data = correspondences(T, mapping["image_mm"], mapping["tip_tool_mm"], names)
         inverse_weights = as_array("inverse_weights", mapping["inverse_weights"], (len(data),))
-        h = Hypotheses(*(as_array(f"hypotheses.{name}", mapping["hypotheses"][name], (None,)) for name in _FIELDS))
-        weight, noise_mm = (float(value) for value in mapping["noise_prior"])
+        h = Hypotheses(**{name: as_array(f"hypotheses.{name}", mapping["hypotheses"][name], (None,)) for name in FIELDS})
+        config = load_config(PoseFieldConfig, mapping["config"], where)
     except (KeyError, TypeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         raise InputError(where, expected="a field that Lodestone saved", got=got, remedy="give the registration's own file") from error
-    return _fitted(data, PoseFieldConfig(noise_weight=weight, noise_mm=noise_mm), h, inverse_weights, kept=len(h))
+    return _fitted(data, config, h, inverse_weights, kept=len(h))
+
+
+def joined(first: Correspondences, second: Correspondences) -> Correspondences:
+    """Both, of one tool."""
+    T = np.concatenate([first.T_tracker_tool, second.T_tracker_tool])
+    return Correspondences(T, np.concatenate([first.image_mm, second.image_mm]), first.tip_tool_mm, first.names + second.names)
+
+
+def _fitted(data: Correspondences, config: PoseFieldConfig, h: Hypotheses, inverse_weights: Array, kept: int) -> PoseField:
+    tracker = data.tracker_mm
+    frame = rigid_frames(tracker[None], data.image_mm[None], 1.0 / inverse_weights[None])
+    mapped = frame.mapped(tracker[None])
+    scale_mm = kernel.rms_distance(data.T_tracker_tool)
+    places = kernel.places(data.T_tracker_tool, scale_mm)
+    scene = (inverse_weights[None], frame.columns(mapped), data.image_mm[None] - mapped)
+
+    def fits(some: Hypotheses) -> kriging.Fit:
+        inverse, columns, residuals = (np.broadcast_to(values, (len(some), *values.shape[1:])) for values in scene)
+        return kriging.fit(kernel.covariance(places, places, some), inverse, columns, residuals, (config.noise_weight, config.noise_mm))
+
+    probabilities = posterior((fits(h).log_evidence + h.log_prior) / config.temperature, kept)
+    probable = np.flatnonzero(probabilities > NEGLIGIBLE)
+    chosen, weights = h.take(probable), probabilities[probable] / probabilities[probable].sum()
+    found = fits(chosen)
+    L_inverse = kriging.inverse_of(found.L)
+    errors, expected = _left_out(found, L_inverse, chosen, config, groups(len(data), config.seed))
+    scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected)))
+    return PoseField(data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale)
+
+
+def _left_out(
+    fits: kriging.Fit, L_inverse: Array, chosen: Hypotheses, config: PoseFieldConfig, together: npt.NDArray[np.intp]
+) -> tuple[Array, Array]:
+    """Errors (n, 3) of what is left out, with expected covariances (n, 3, 3); hypotheses are weighed by the others alone."""
+    others = kriging.leave_out(fits, L_inverse, together)
+    weights = posterior((others.log_evidence + chosen.log_prior[:, None]) / config.temperature, len(chosen))
+    return moments(weights, others.errors, others.covariance)
