@@ -69,10 +69,10 @@ def em_rig(out: Path, tools: int, rate_hz: float) -> Iterator[EmRig]:
             yield EmRig(launcher, log, control)
 
 
-def known_registration() -> Registration:
-    """A registration for benchmarks of the stream: any good one does, its numbers are not looked at."""
+def known_registration(sigma_mm: float = 0.1) -> Registration:
+    """A registration for benchmarks of the stream: any good one does, its numbers are not looked at but for `sigma_mm` an axis."""
     T = se3.exp(np.array([10.0, -20.0, 300.0, 0.1, -0.2, 0.3]))
-    C = np.diag([0.01, 0.01, 0.01, 1e-6, 1e-6, 1e-6])
+    C = np.diag([sigma_mm**2] * 3 + [1e-6] * 3)
     return Registration("benchmark", T, C, 0.2, 10, "2026-01-01T00:00:00+00:00", "0.1.0")
 
 
