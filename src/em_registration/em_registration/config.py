@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from em_registration.detection.config import DetectorConfig
 from em_registration.field.config import PoseFieldConfig
 from lodestone_core.config import option, section
 from lodestone_core.errors import InputError
@@ -25,7 +26,9 @@ class SessionConfig:
         choices=("auto", "rigid", "field"),
     )
     field_from: int = option(6, doc="fiducials touched with one tool from which a field is fitted", minimum=4)
-    field_evidence: float = option(0.5, doc="probability of a distortion above which auto uses the field", minimum=0.0, maximum=1.0)
+    field_evidence: float = option(
+        0.86, doc="probability of a distortion above which auto uses the field; before any data it is 0.8", minimum=0.0, maximum=1.0
+    )
     refit_on_touch: bool = option(True, doc="a fiducial collected while its registration is in use leads to a new fit, in a new epoch")
     fit_timeout_s: float = option(10.0, unit="s", doc="a fit that takes longer is given up", minimum=0.1)
     directory: str = option("registrations", doc="folder where sessions and registrations are kept; created when needed")
@@ -40,12 +43,12 @@ class GateConfig:
     degraded_tre_mm: float = option(3.0, unit="mm", doc="expected TRE (95 %) above which a pose is DEGRADED", minimum=0.0)
     max_tre_mm: float = option(6.0, unit="mm", doc="expected TRE (95 %) above which a pose is INVALID", minimum=0.0)
     degraded_domain_ratio: float = option(
-        0.8,
+        0.5,
         doc="share of the distortion that the fitted data leave open at a pose, above which it is DEGRADED",
         minimum=0.0,
         maximum=1.0,
     )
-    max_domain_ratio: float = option(0.98, doc="such a share above which a pose is INVALID", minimum=0.0, maximum=1.0)
+    max_domain_ratio: float = option(0.9, doc="such a share above which a pose is INVALID", minimum=0.0, maximum=1.0)
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -82,4 +85,5 @@ class RegistrationConfig:
     tool_sigma_rad: float = option(0.01, unit="rad", doc="standard deviation a axis of such a tool's rotation", minimum=0.0)
     session: SessionConfig = section(SessionConfig, "collection of fiducials")
     gates: GateConfig = section(GateConfig, "quality limits")
+    detector: DetectorConfig = section(DetectorConfig, "watch over the tracker's field")
     field: PoseFieldConfig = section(PoseFieldConfig, "what is believed of a distortion before any data")

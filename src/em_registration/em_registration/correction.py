@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from em_registration.config import GateConfig, RegistrationConfig
+from em_registration.detection.finding import Finding
 from em_registration.field_correction import ImagePoses, with_fields
 from em_registration.registration import Registration
 from lodestone_core import covariance, se3
@@ -75,17 +76,23 @@ def _registration_estimate(model: Registration, config: RegistrationConfig) -> E
     )
 
 
-def corrected_tools(adopted: Adopted, config: RegistrationConfig, epoch: int, stamp_ns: int, tools: Sequence[ToolSample]) -> list[Estimate]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What holds for all tools of one frame. `watch`: what the distortion detector says, by tool."""
+
+    stamp_ns: int
+    epoch: int
+    watch: Mapping[str, Finding]
+
+
+def corrected_tools(adopted: Adopted, config: RegistrationConfig, at: Moment, tools: Sequence[ToolSample]) -> list[Estimate]:
     """T_image_tool of each tool; INVALID without a pose when the tracker gave none, and when the quality gates refuse it.
 
     All tools of a frame go through the maths at once: a call costs more than the numbers of a tool.
     """
     corrected = iter(_corrected(adopted, config, [tool for tool in tools if _measured(tool)]))
     return [
-        _corrected_estimate(tool, next(corrected), config, epoch, stamp_ns)
-        if _measured(tool)
-        else _not_measured(tool, config, epoch, stamp_ns)
-        for tool in tools
+        _corrected_estimate(tool, next(corrected), config, at) if _measured(tool) else _not_measured(tool, config, at) for tool in tools
     ]
 
 
@@ -112,29 +119,34 @@ def _corrected(adopted: Adopted, config: RegistrationConfig, tools: Sequence[Too
     return map(Corrected, T, C, poses.domain_ratio.tolist(), targets, covariance.expected_radius_95(C_target).tolist())
 
 
-def _corrected_estimate(tool: ToolSample, pose: Corrected, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:
-    gates = config.gates
+def _corrected_estimate(tool: ToolSample, pose: Corrected, config: RegistrationConfig, at: Moment) -> Estimate:
+    gates, finding = config.gates, at.watch.get(tool.name)
     reason = quality_reasons(tool, pose, gates)
     invalid = not pose.tre_mm <= gates.max_tre_mm or tool.rms_error_mm > gates.max_rms_error_mm
     invalid |= pose.domain_ratio > gates.max_domain_ratio
+    detail = _sentence(reason, pose.tre_mm, tool.rms_error_mm, gates)
+    if finding is not None and finding.causes.distortion:
+        reason |= Reason.DISTORTION
+        invalid |= finding.state is State.INVALID
+        detail = "; ".join(filter(None, [finding.detail, detail]))
     return Estimate(
-        stamp_ns=stamp_ns,
+        stamp_ns=at.stamp_ns,
         parent=config.image_frame,
         child=corrected_frame(config, tool.name),
         state=_state(reason & ~Reason.UNOBSERVED_DIRECTION, invalid),
         T_parent_child=pose.T_image_tool,
         covariance=pose.covariance,
         reasons=reason,
-        detail=_sentence(reason, pose.tre_mm, tool.rms_error_mm, gates),
+        detail=detail,
         target_mm=pose.target_mm,
         expected_tre_mm=pose.tre_mm,
-        epoch=epoch,
+        epoch=at.epoch,
     )
 
 
-def _not_measured(tool: ToolSample, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:
+def _not_measured(tool: ToolSample, config: RegistrationConfig, at: Moment) -> Estimate:
     reason, remedy = _NOT_VALID.get(tool.status, (Reason.MALFORMED, "the driver sent a valid tool without a pose"))
-    return without_pose(config, epoch, stamp_ns, tool.name, State.INVALID, reason, tool.detail or remedy)
+    return without_pose(config, at.epoch, at.stamp_ns, tool.name, State.INVALID, reason, tool.detail or remedy)
 
 
 def image_from_tools(adopted: Adopted, config: RegistrationConfig, tools: Sequence[ToolSample]) -> ImagePoses:
@@ -157,6 +169,11 @@ def tool_noise(model: Registration, config: RegistrationConfig, tools: Sequence[
     """
     unknown = np.diag([config.tool_sigma_mm**2] * 3 + [config.tool_sigma_rad**2] * 3)
     C = np.array([model.tools[tool.name].noise if tool.name in model.tools else unknown for tool in tools]).reshape(-1, 6, 6)
+    for i, tool in enumerate(tools if model.fields else ()):
+        field = model.field_of(tool.name)
+        if field is not None and tool.name not in model.tools:
+            # The field's own data have shown it.
+            C[i, _X_Y_Z, _X_Y_Z] = field.inflation * field.noise_mm**2
     said_mm2 = np.array([tool.rms_error_mm**2 if math.isfinite(tool.rms_error_mm) else 0.0 for tool in tools])
     shortfall = np.maximum(said_mm2 - np.trace(C[:, :3, :3], axis1=1, axis2=2), 0.0)
     C[:, _X_Y_Z, _X_Y_Z] += shortfall[:, None] / 3.0

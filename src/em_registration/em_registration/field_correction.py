@@ -62,5 +62,5 @@ def _rotation_covariance(field: PoseField, model: Registration) -> Array:
     """
     h = field.chosen
     R = model.T_tracker_image[:3, :3]
-    gradient = float(field.weights @ (field.fits.s2 * h.ratio**2 / h.length_mm**2))
+    gradient = float(field.inflation * field.weights @ (field.fits.s2 * h.ratio**2 / h.length_mm**2))
     return np.asarray(R.T @ model.covariance[3:, 3:] @ R + gradient * np.eye(3))

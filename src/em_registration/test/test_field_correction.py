@@ -128,15 +128,27 @@ def test_the_radius_holds_the_truth_in_about_95_of_100_cases() -> None:
     assert 0.9 <= inside.mean() <= 1.0
 
 
+def test_a_tool_that_nobody_calibrated_has_the_noise_that_the_fields_data_show() -> None:
+    T = poses(40, 1)
+    tips = se3.transform(T_IMAGE_TRACKER, T[:, :3, 3]) + bent(T[:, :3, 3])
+    own = fit_pose_field(correspondences(T, tips + np.random.default_rng(2).normal(scale=0.3, size=(40, 3))))
+    model = registration(fields={"new": own})
+    tools = [sample("new", T[0]), sample("stranger", T[0])]
+    C = tool_noise(model, CONFIG, tools, T[:2])
+    assert 0.1 < np.sqrt(C[0, 0, 0]) < 0.5 == np.sqrt(C[1, 0, 0])
+
+
 def test_far_from_the_data_a_pose_degrades_and_then_is_invalid_and_says_what_to_do() -> None:
-    chain = pipeline(registration(), replace(CONFIG, gates=GateConfig(degraded_tre_mm=100.0, max_tre_mm=200.0)))
-    near, far = poses(1, 7, reach_mm=20.0)[0], poses(1, 7)[0].copy()
-    far[:3, 3] = [900.0, 900.0, 900.0]
-    (inside,) = estimates(chain.update(frame(1, sample("0", near))))
-    (outside,) = estimates(chain.update(frame(2, sample("0", far))))
-    assert (inside.state, inside.reasons) == (State.OK, Reason.NONE)
-    assert outside.state is State.INVALID
-    assert outside.reasons & Reason.OUT_OF_DOMAIN
+    chain = pipeline(registration(), replace(CONFIG, gates=GateConfig(degraded_tre_mm=1e3, max_tre_mm=1e3)))
+    near = poses(1, 7, reach_mm=20.0)[0]
+    found = []
+    for number, distance_mm in enumerate((0.0, 400.0, 8000.0), 1):
+        pose = near.copy()
+        pose[:3, 3] += distance_mm
+        found += estimates(chain.update(frame(number, sample("0", pose))))
+    inside, outside, _ = found
+    assert [estimate.state for estimate in found] == [State.OK, State.DEGRADED, State.INVALID]
+    assert [estimate.reasons for estimate in found][:2] == [Reason.NONE, Reason.OUT_OF_DOMAIN]
     assert "touch a known point" in outside.detail
     assert outside.expected_tre_mm > 3.0 * inside.expected_tre_mm
 

@@ -18,7 +18,7 @@ from em_registration.registration import parse_registration
 from em_registration.ros.conversions import event_to_msg
 from em_registration.ros.session_services import SessionServices
 from lodestone_core.error_radius import expected_radius_95
-from lodestone_core.estimate import Estimate
+from lodestone_core.estimate import Estimate, State
 from lodestone_core.messages import EstimateSet, frame_from_msg
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import estimates_to_msg
@@ -56,7 +56,7 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         self._said: dict[str, tuple[Any, float]] = {}
         self._last_stamp_ns = 0
         self._times = PipelineTimes()
-        self.create_steady_timer(REPORT_PERIOD_S, self._report_times)
+        self.create_steady_timer(REPORT_PERIOD_S, self._report_watch)
         self.create_subscription(TrackedTools, "tools", self._on_tools, qos.DEVICE)
 
     def on_cleanup_node(self) -> None:
@@ -87,8 +87,13 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         self._session.on_frame(frame)
         self._report(update.estimates)
 
-    def _report_times(self) -> None:
+    def _report_watch(self) -> None:
         self.diagnostics.report(Level.OK, "time of the pipeline for a pose", values=self._times.values(), component="pipeline")
+        for finding in self._pipeline.findings:
+            values = {"statistic": round(finding.statistic, 2), "learnt": round(finding.learnt, 2), "causes": finding.causes.name}
+            level = Level.OK if finding.state is State.OK else Level.WARN
+            said = finding.detail or "no distortion is seen"
+            self.diagnostics.report(level, said, values=values, component=f"distortion {' '.join(finding.tools)}")
 
     def _publish_corrected(self, estimate: RegistrationEstimate) -> None:
         if estimate.state not in USABLE or estimate.header.frame_id != self.config.image_frame:
