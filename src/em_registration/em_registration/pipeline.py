@@ -84,10 +84,12 @@ class Pipeline:
 
 
 def adoption(model: Registration, detail: str, text: str = "") -> Event:
-    """The event that has a pipeline use a registration from the next frame on; `text` is its YAML, where that is at hand.
+    """The event that has a pipeline use a registration from the next frame on.
 
-    What takes effect is what reading the text gives: so a replay does what the bench did.
+    What takes effect is what reading the text gives, so that a replay does what the bench did. Give `text`, the file's, where the model was
+    read from it: that saves writing and reading it.
     """
-    text = text or model.to_yaml()
-    read_back = registration_from(model.to_mapping())
+    if text:
+        return Event(EventKind.MODEL_ADOPTED, model=text, model_sha256=sha256_of(text), detail=detail, adopted=model)
+    text, read_back = model.to_yaml(), registration_from(model.to_mapping())
     return Event(EventKind.MODEL_ADOPTED, model=text, model_sha256=sha256_of(text), detail=detail, adopted=read_back)

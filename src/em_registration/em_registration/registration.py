@@ -134,8 +134,13 @@ def write_atomically(path: Path, text: str) -> None:
 
 def load_registration(path: Path) -> Registration:
     """Read a registration file. Raises InputError that names the key, what was expected and what came."""
+    return parse_registration(registration_text(path), str(path))
+
+
+def registration_text(path: Path) -> str:
+    """The text of a registration file. Raises InputError when it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             str(path),
@@ -143,7 +148,6 @@ def load_registration(path: Path) -> Registration:
             got=str(error),
             remedy="check the path, or compute and save a registration",
         ) from error
-    return parse_registration(text, str(path))
 
 
 def parse_registration(text: str, where: str = "registration") -> Registration:

@@ -76,16 +76,15 @@ def refit(stream: StreamProbe, registration: RegistrationProbe) -> Refit:
 
 def rows_of(figures: Mapping[str, float], refits: list[Refit], load: float, case: str) -> list[Row]:
     """The figures; a pipeline that said nothing has times without a number, which miss every limit."""
-    frames = int(figures.get("frames", 0))
-    rows = [
-        Row("live", case, f"pipeline_{name}", figures.get(f"ms_per_pose_{name}", float("inf")), "ms", frames)
-        for name in ("mean", "p99", "max")
-    ]
-    times = [one.seconds for one in refits]
-    rows.append(Row("live", case, "refit_mean", sum(times) / len(times), "s", len(refits)))
-    rows.append(Row("live", case, "refit_slowest", max(times), "s", len(refits)))
-    rows.append(
-        Row("live", case, "frames_lost_during_refits", float(sum(one.lost for one in refits)), "", sum(one.frames for one in refits))
+    frames, node = (
+        int(figures.get("frames", 0)),
+        {name: figures.get(f"ms_per_pose_{name}", float("inf")) for name in ("mean", "p99", "max")},
     )
-    rows.append(Row("live", case, "idle_load", load, "%", 1))
-    return rows
+    times, lost, meanwhile = [one.seconds for one in refits], sum(one.lost for one in refits), sum(one.frames for one in refits)
+    return [
+        *(Row("live", case, f"pipeline_{name}", value, "ms", frames) for name, value in node.items()),
+        Row("live", case, "refit_mean", sum(times) / len(times), "s", len(refits)),
+        Row("live", case, "refit_slowest", max(times), "s", len(refits)),
+        Row("live", case, "frames_lost_during_refits", float(lost), "", meanwhile),
+        Row("live", case, "idle_load", load, "%", 1),
+    ]

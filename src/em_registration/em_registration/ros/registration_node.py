@@ -43,8 +43,8 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         self._pipeline = Pipeline(config)
         if config.registration_file:
             path = Path(config.registration_file)
-            model = parse_registration(self.read_file(path).decode(), str(path))
-            self._pipeline.request(adoption(model, f"loaded from {path.name}"))
+            text = self.read_file(path).decode()
+            self._pipeline.request(adoption(parse_registration(text, str(path)), f"loaded from {path.name}", text))
         self._estimates = self.create_publisher(RegistrationEstimates, "~/estimates", qos.ESTIMATE)
         self._events = self.create_publisher(EventMsg, "~/events", qos.EVENT)
         self._session = SessionServices(self, self._pipeline, config)

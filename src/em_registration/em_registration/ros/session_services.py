@@ -19,7 +19,7 @@ from em_registration.config import RegistrationConfig
 from em_registration.paired_poses import Provenance
 from em_registration.pipeline import Pipeline, adoption
 from em_registration.refit import FitJob, rests_on_fiducials
-from em_registration.registration import Registration, load_registration
+from em_registration.registration import Registration, parse_registration, registration_text
 from em_registration.ros.conversions import fiducial_from_msg, fiducial_to_msg
 from em_registration.ros.fit_services import Fitter
 from em_registration.session import Collection, Session, recorded_fiducials
@@ -198,7 +198,8 @@ class SessionServices:
 
     def _load(self, request: LoadRegistration.Request, response: LoadRegistration.Response) -> str:
         path = Path(request.path)
-        response.epoch = self._adopt(load_registration(path), f"loaded from {path.name}")
+        text = registration_text(path)
+        response.epoch = self._adopt(parse_registration(text, str(path)), f"loaded from {path.name}", text)
         if self._base is not None:
             self._session = self._base = None  # it had begun by itself, for touches under the registration before
         self._fitted_from = None
