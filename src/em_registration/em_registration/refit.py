@@ -57,7 +57,7 @@ def fit(job: FitJob) -> Registration:
 
 def rigid_registration(job: FitJob) -> Registration:
     """Rigid registration (Horn, closed form), with the covariance that the residuals justify. Raises InputError as `fit` does."""
-    used = _collected(job)
+    used = _points(job)
     image, tracker = np.array([f.image_mm for f in used]), np.array([f.tracker_mm for f in used])
     found = register_points(image, tracker, names=[f.name for f in used])
     residuals = dict(zip((f.name for f in used), np.linalg.norm(found.residuals_mm, axis=1).tolist(), strict=True))
@@ -66,11 +66,11 @@ def rigid_registration(job: FitJob) -> Registration:
         T_tracker_image=found.T_target_source,
         covariance=found.covariance * small_sample_factor(found),
         fre_mm=found.fre_mm,
-        n=len(used),
+        n=sum(f.collected for f in job.fiducials),
         created=job.provenance.created,
         version=job.provenance.version,
         tools=job.tools,
-        fiducials=tuple(replace(f, residual_mm=residuals.get(f.name, f.residual_mm)) for f in job.fiducials),
+        fiducials=tuple(replace(f, residual_mm=residuals.get(point_name(f.name), f.residual_mm)) for f in job.fiducials),
         inputs=job.provenance.inputs,
     )
 
@@ -85,10 +85,10 @@ def refuse_large_fre(model: Registration, job: FitJob) -> None:
     """Raise InputError that names the worst fiducial when the FRE is above the configured limit."""
     if model.fre_mm <= job.config.session.max_fre_mm:
         return
-    used = _collected(job)
+    used = _points(job)
     # The residual of a bad point is spread over its neighbours; what the others say of it is not.
     image, tracker = np.array([f.image_mm for f in used]), np.array([f.tracker_mm for f in used])
-    misses = leave_one_out(image, tracker) if len(used) > 4 else np.array([f.residual_mm for f in model.fiducials if f.collected])
+    misses = leave_one_out(image, tracker) if len(used) > 4 else np.array([_residual(model, f.name) for f in used])
     _refuse(job, "an FRE", model.fre_mm, misses, [f.name for f in used])
 
 
@@ -104,8 +104,25 @@ def correspondences_of(fiducials: Sequence[Fiducial], tool: str, tip_tool_mm: Ar
     return correspondences(T, [f.image_mm for f, _ in posed], tip_tool_mm, tuple(f.name for f, _ in posed))
 
 
-def _collected(job: FitJob) -> list[Fiducial]:
-    used = [fiducial for fiducial in job.fiducials if fiducial.collected]
+def point_name(name: str) -> str:
+    """The known point that a fiducial touches: `a` and `a#2` are touches of one point, with the tool held in different ways."""
+    return name.partition("#")[0]
+
+
+def _residual(model: Registration, name: str) -> float:
+    return next(f.residual_mm for f in model.fiducials if point_name(f.name) == name)
+
+
+def _points(job: FitJob) -> list[Fiducial]:
+    """One fiducial a point, at the mean of its touches; a rigid registration takes no point twice."""
+    touches: dict[str, list[Fiducial]] = {}
+    for fiducial in job.fiducials:
+        if fiducial.collected:
+            touches.setdefault(point_name(fiducial.name), []).append(fiducial)
+    used = []
+    for name, of_one in touches.items():
+        x, y, z = np.mean([f.tracker_mm for f in of_one], axis=0).tolist()
+        used.append(replace(of_one[0], name=name, tracker_mm=(x, y, z)) if len(of_one) > 1 else of_one[0])
     if len(used) < 4:
         raise InputError(
             f"session {job.name}",
