@@ -27,7 +27,7 @@ class SessionConfig:
     )
     field_from: int = option(6, doc="fiducials touched with one tool from which a field is fitted", minimum=4)
     field_evidence: float = option(
-        0.86, doc="probability of a distortion above which auto uses the field; before any data it is 0.8", minimum=0.0, maximum=1.0
+        0.5, doc="probability of a distortion, after the data, above which auto uses the field", minimum=0.0, maximum=1.0
     )
     refit_on_touch: bool = option(True, doc="a fiducial collected while its registration is in use leads to a new fit, in a new epoch")
     fit_timeout_s: float = option(10.0, unit="s", doc="a fit that takes longer is given up", minimum=0.1)

@@ -43,7 +43,7 @@ def with_fields(model: Registration, names: Sequence[str], T_tracker_tool: Array
 
 def _placed(field: PoseField, model: Registration, T_tracker_tool: Array, T_rigid: Array, C_measured: Array) -> tuple[Array, Array]:
     tip = field.data.tip_tool_mm
-    found = field(T_tracker_tool)
+    found = field.of_map(T_tracker_tool)
     T_image_tip = T_rigid.copy()
     T_image_tip[:, :3, 3] = found.mean_mm
     T_tip_tool = se3.make(np.eye(3), -tip)

@@ -61,7 +61,7 @@ def test_cells_and_tilts_number_every_pose_that_they_ask_for() -> None:
 
 def test_the_place_asked_for_is_where_nothing_was_collected_and_going_there_lowers_the_predicted_error_most() -> None:
     rng = np.random.default_rng(3)
-    image = rng.uniform(-90.0, 90.0, (40, 3))
+    image = rng.uniform(-90.0, 90.0, (120, 3))
     image = image[~np.all(image > 0.0, axis=1)]  # one corner of the box was left out
     data = touches(image)
     space = upright()

@@ -10,6 +10,7 @@ import pytest
 
 from em_registration.config import GateConfig, RegistrationConfig
 from em_registration.correction import adopt, image_from_tools, tool_noise
+from em_registration.field.config import PoseFieldConfig
 from em_registration.field.pose_field import PoseField, fit_pose_field
 from em_registration.methods.interface import correspondences
 from em_registration.pipeline import Pipeline, adoption
@@ -111,7 +112,7 @@ def test_the_covariance_at_the_tip_is_the_fields_and_the_measurements_together()
     adopted = adopt(registration(), CONFIG)
     found = image_from_tools(adopted, CONFIG, tools)
     C_measured = covariance.seen_from(adopted.T_image_tracker, tool_noise(adopted.model, CONFIG, tools, T))
-    expected = FIELD(T).covariance + covariance.tre_covariance_at(found.T_image_tool, C_measured, TIP_MM)
+    expected = FIELD.of_map(T).covariance + covariance.tre_covariance_at(found.T_image_tool, C_measured, TIP_MM)
     np.testing.assert_allclose(covariance.tre_covariance_at(found.T_image_tool, found.covariance, TIP_MM), expected, rtol=1e-9, atol=1e-12)
     # The turn that a distortion of this size may give a sensor is in the rotation's covariance.
     rotation = found.covariance[:, 3:, 3:] - C_measured[:, 3:, 3:]
@@ -139,10 +140,13 @@ def test_a_tool_that_nobody_calibrated_has_the_noise_that_the_fields_data_show()
 
 
 def test_far_from_the_data_a_pose_degrades_and_then_is_invalid_and_says_what_to_do() -> None:
-    chain = pipeline(registration(), replace(CONFIG, gates=GateConfig(degraded_tre_mm=1e3, max_tre_mm=1e3)))
+    # A distortion of which the data say nothing beyond 150 mm.
+    T = poses(60, 1)
+    short = fit_pose_field(correspondences(T, truth(T), TIP_MM), PoseFieldConfig(longest_mm=150.0, steepest_growth=0.0))
+    chain = pipeline(registration(fields={"0": short}), replace(CONFIG, gates=GateConfig(degraded_tre_mm=1e3, max_tre_mm=1e3)))
     near = poses(1, 7, reach_mm=20.0)[0]
     found = []
-    for number, distance_mm in enumerate((0.0, 400.0, 8000.0), 1):
+    for number, distance_mm in enumerate((0.0, 200.0, 8000.0), 1):
         pose = near.copy()
         pose[:3, 3] += distance_mm
         found += estimates(chain.update(frame(number, sample("0", pose))))

@@ -80,7 +80,7 @@ def assess(data: Correspondences, space: Space, targets_mm: Array, places_mm: Ar
 
 def predicted_errors_mm(field: PoseField, T_tracker_tool: Array) -> Array:
     """Radius (M,) that holds the error of a corrected tip with 95 % probability, the noise of its measurement included."""
-    return expected_radius_95(field(T_tracker_tool).covariance + field.inflation * field.noise_mm**2 * np.eye(3))
+    return field(T_tracker_tool).radius_95_mm
 
 
 def T_image_tip(field: PoseField, T_tracker_tool: Array) -> Array:
@@ -141,7 +141,7 @@ def _with(field: PoseField, T_tracker_tool: Array) -> PoseField:
 
 def _mean_radius(field: PoseField, targets: Array, scale: PoseField) -> float:
     """Mean radius at the targets, with the factor of another field: that of this one knows of a point that was made up."""
-    return float(expected_radius_95(scale.inflation / field.inflation * field(targets).covariance).mean())
+    return float(expected_radius_95(scale.inflation / field.inflation * field.of_map(targets).covariance).mean())
 
 
 def _T_tracker_tool(field: PoseField, T_image_tips: Array) -> Array:
