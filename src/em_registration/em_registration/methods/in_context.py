@@ -46,7 +46,7 @@ class InContextModel:
 
 
 def fit_in_context(correspondences: Correspondences) -> Model:
-    """The map that the network reads out of correspondences. Raises InputError for fewer than 3, for duplicates and for points in a line."""
+    """The map that the network reads out of correspondences. Raises InputError for fewer than 3, duplicates and a line."""
     names = list(correspondences.names)
     check_size(correspondences.tracker_mm, correspondences.image_mm, _CHECKS)
     check_shape("tracker points", correspondences.tracker_mm, names, _CHECKS)
