@@ -88,12 +88,15 @@ def evaluate(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for bag, report and logs.")] = Path("out/demo"),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for bag, report, logs [default: out/demo, out/demo_metal].")
+    ] = None,
+    metal: Annotated[bool, typer.Option("--metal", help="The act in which metal is moved into the field and out again.")] = False,
 ) -> None:
     """Play a real recording through the whole bench, without hardware, and report how good the corrected frames were."""
     from lodestone_cli.commands import demo as command
 
-    raise typer.Exit(command.run(out))
+    raise typer.Exit(command.run_with_metal(out or Path("out/demo_metal")) if metal else command.run(out or Path("out/demo")))
 
 
 @app.command()

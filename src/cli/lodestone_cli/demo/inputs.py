@@ -44,6 +44,11 @@ def find_inputs(environment: Mapping[str, str], out: Path) -> DemoInputs:
     folder = data_folder(environment) / "em_optical"
     if all(path.is_file() for path in _files(folder)):
         return DemoInputs(*_files(folder), real=True)
+    return scripted_inputs(out)
+
+
+def scripted_inputs(out: Path) -> DemoInputs:
+    """The scripted world's recordings, written into `out`."""
     scripted = out / "scripted"
     scripted.mkdir(parents=True, exist_ok=True)
     files = _files(scripted)
