@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import IO, Any
 
-_NICENESS = 10
+_NICENESS = 5
 
 
 def step_behind() -> None:

@@ -52,7 +52,7 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         registration = RegistrationProbe(stream)
         registration.go_on_from(out / "registration.yaml")
         for number in range(config.refits):
-            stream.spin(config.duration_s / config.refits)
+            listen(stream, config.duration_s / config.refits)
             refits.append(refit(stream, registration))
             if progress:
                 progress((number + 1) / config.refits, f"fitted again in {refits[-1].seconds:.2f} s")
@@ -61,6 +61,16 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     case = f"{config.tools} tools at {config.rate_hz:g} Hz, a field of {config.points} points"
     table = Table("refits", "Every fit", ("time (s)", "frames meanwhile", "lost"), tuple((r.seconds, r.frames, r.lost) for r in refits))
     return conclude(protocol, inputs, rows_of(figures, refits, load, case), [table])
+
+
+def listen(stream: StreamProbe, duration_s: float) -> None:
+    """Let it run; what came is decoded little by little, since decoding a minute at once would take a processor from the nodes."""
+    for _ in range(max(1, round(duration_s / _STEP_S))):
+        stream.spin(_STEP_S)
+        stream.restart_counts()
+
+
+_STEP_S = 0.5
 
 
 def refit(stream: StreamProbe, registration: RegistrationProbe) -> Refit:

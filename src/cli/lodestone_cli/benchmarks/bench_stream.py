@@ -66,8 +66,9 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
 
 
 def wait_for_poses(rig: EmRig, probe: StreamProbe, limit_s: float = 40.0) -> None:
-    """Until corrected frames are broadcast."""
+    """Until corrected frames are broadcast; from then on the emulated device waits behind nothing."""
     if probe.wait(lambda: bool(probe.latencies_ms), limit_s):
+        rig.device_first()
         return
     tail = " / ".join(rig.log.read_text(errors="replace").splitlines()[-5:])
     raise InputError("EM chain", expected=f"corrected frames within {limit_s:g} s", got=tail, remedy=f"see {rig.log}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -25,6 +26,7 @@ from lodestone_core.ros.realtime import VARIABLE
 
 REALTIME_PRIORITY = "10"
 """As a bench under load would run; where it is not allowed the nodes say so in the log and go on without."""
+DEVICE_PRIORITY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,14 @@ class EmRig:
     def pid(self, executable: str) -> int | None:
         """Process of one node."""
         return find_process(self.launcher.pid, executable)
+
+    def device_first(self) -> None:
+        """Let the emulated device wait behind nothing on this machine, where that is allowed: a real one is not on it."""
+        device = self.pid("aurora_emulator")
+        if device is not None:
+            with contextlib.suppress(OSError):
+                for thread in Path("/proc", str(device), "task").iterdir():
+                    os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(DEVICE_PRIORITY))
 
 
 @contextmanager
