@@ -140,7 +140,7 @@ def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> 
     """Weigh all hypotheses on the data and keep those that are probable.
 
     Correspondences that the others contradict are mistrusted, as `inverse_weights` says. A place may be touched more than once, held
-    another way. Raises InputError for what no registration follows from: too few, collinear, mirrored, exchanged or stray ones, other units.
+    another way. Raises InputError for what no registration follows from: too few, collinear, mirrored, exchanged or stray ones, units.
     """
     check_correspondences(data, LEAST, config=_CHECKS)
     field = _searched(_prepared(data, np.ones(len(data))), config)
