@@ -94,6 +94,13 @@ class PortBits(OfToolFor):
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorIndicator(OfToolFor):
+    """Another error indicator is sent with each pose of a tool; the poses stay as they are."""
+
+    mm: float = option(5.0, unit="mm", doc="the indicator", minimum=0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ZeroSerial:
     """PHINF gives serial number 00000000 until the next PINIT of the tool or INIT."""
 
@@ -201,6 +208,11 @@ def _port_status(emulator: AuroraEmulator, fields: PortBits) -> None:
     condition.bits, condition.bits_until_s = fields.bits, emulator.clock() + fields.for_s
 
 
+def _error_indicator(emulator: AuroraEmulator, fields: ErrorIndicator) -> None:
+    condition = _condition(emulator.device, fields.tool)
+    condition.error_mm, condition.error_until_s = fields.mm, emulator.clock() + fields.for_s
+
+
 def _zero_serial(emulator: AuroraEmulator, fields: ZeroSerial) -> None:
     for tool in [fields.tool] if fields.tool else list(emulator.device.ports.conditions):
         _condition(emulator.device, tool).zero_serial = True
@@ -252,6 +264,7 @@ _KINDS: dict[str, tuple[type[Any], _Perform]] = {
     "missing": (OfToolFor, _missing),
     "out_of_volume": (OfToolFor, _out_of_volume),
     "port_status": (PortBits, _port_status),
+    "error_indicator": (ErrorIndicator, _error_indicator),
     "zero_serial": (ZeroSerial, _zero_serial),
     "metal_in": (OfMetal, partial(_move_metal, into=True)),
     "metal_out": (OfMetal, partial(_move_metal, into=False)),
