@@ -224,3 +224,8 @@ def _equal_axes(axes: Any, points: Array, zoom: float = 1.25) -> None:
     for set_limits, low, high in zip((axes.set_xlim, axes.set_ylim, axes.set_zlim), middle - half, middle + half, strict=True):
         set_limits(float(low), float(high))
     axes.set_box_aspect(tuple(half.tolist()), zoom=zoom)
+
+
+# For pictures that one protocol alone draws.
+figure = _figure
+equal_axes = _equal_axes

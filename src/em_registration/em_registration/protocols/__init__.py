@@ -6,4 +6,5 @@ PROTOCOLS: dict[str, str] = {
     "pointer_pivot": "em_registration.protocols.pointer_pivot:run",
     "em_bag": "em_registration.protocols.em_bag:run",
     "cis_em": "em_registration.protocols.cis_em:run",
+    "em_paper": "em_registration.protocols.em_paper:run",
 }
