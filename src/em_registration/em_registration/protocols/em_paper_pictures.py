@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from em_registration.attention.experiment import Experiment
 from em_registration.attention.model import AttentionModel
@@ -150,4 +151,6 @@ def _landmarks(axes: Any, landmarks: Array) -> None:
 
 def _space(axes: Any, points: Array) -> None:
     axes.set(xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")
-    pictures.equal_axes(axes, points)
+    pictures.equal_axes(axes, points, zoom=0.92)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_major_locator(MaxNLocator(4))

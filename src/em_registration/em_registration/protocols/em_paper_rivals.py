@@ -1,4 +1,4 @@
-"""Every other method on the paper's experiment: fitted to the same landmarks, as points without orientation."""
+"""Every other method on the paper's experiment, fitted to points without orientation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from em_registration.attention.experiment import Experiment
 from em_registration.methods.interface import Method, Model, correspondences, poses_at
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
@@ -30,10 +29,10 @@ class Rival:
         return self.model(poses_at(tracker_mm)).mean_mm
 
 
-def rivals(experiment: Experiment) -> tuple[dict[str, Rival], dict[str, str]]:
-    """Fitted methods by name; and why those that do not apply to these landmarks do not."""
+def rivals(tracker_mm: Array, image_mm: Array) -> tuple[dict[str, Rival], dict[str, str]]:
+    """Methods by name, fitted to points (N, 3) in both frames; and why those that do not apply to them do not."""
     found, refused = {}, {}
-    known = correspondences(poses_at(experiment.tracker_mm), experiment.image_mm, names=experiment.config.landmarks.names)
+    known = correspondences(poses_at(tracker_mm), image_mm)
     for name, method in _methods().items():
         try:
             found[name] = Rival(method(known))
