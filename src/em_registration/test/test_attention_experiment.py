@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from em_registration.attention.config import LandmarkConfig, LossConfig
 from em_registration.attention.experiment import Experiment, ExperimentConfig, prepare
 from em_registration.attention.labels import nonrigid_rms, spline_labels
+from em_registration.attention.landmark_file import COLUMNS, read_landmarks
 from em_registration.attention.metrics import chamfer, figures, local_feature_preservation, mapping_accuracy
 from em_registration.attention.needle import insertion
 from em_registration.attention.triangles import barycentric_grid, distinct, split, surfaces
@@ -101,6 +103,29 @@ def test_triangles_that_are_none_are_refused_by_name(held_out: list[str]) -> Non
 def test_landmarks_without_a_partner_are_refused() -> None:
     with pytest.raises(InputError, match="18 and 15 numbers"):
         LandmarkConfig(tuple("abcdef"), tuple(map(float, range(18))), tuple(map(float, range(15)))).points()
+
+
+def test_landmarks_that_were_exchanged_are_named_before_anything_is_trained() -> None:
+    config = experiment().config
+    image = list(config.landmarks.image_mm)
+    image[0:3], image[6:9] = image[6:9], image[0:3]
+    with pytest.raises(InputError, match=r"xiphoid.*right_flank|right_flank.*xiphoid"):
+        prepare(replace(config, landmarks=replace(config.landmarks, image_mm=tuple(image))))
+
+
+def test_landmarks_come_back_from_a_file_and_one_that_is_no_number_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "landmarks.csv"
+    lines = [f"l{i},{i},{i + 0.5},2,{-i},0,{i * i}" for i in range(6)]
+    path.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
+    tracker, image = read_landmarks(path).points()
+    np.testing.assert_array_equal(tracker[3], [3.0, 3.5, 2.0])
+    np.testing.assert_array_equal(image[3], [-3.0, 0.0, 9.0])
+    path.write_text(path.read_text().replace("3.5", "3;5"))
+    with pytest.raises(InputError, match="line 5"):
+        read_landmarks(path)
+    path.write_text("x,y,z\n1,2,3\n")
+    with pytest.raises(InputError, match="line 1"):
+        read_landmarks(path)
 
 
 # --- metrics ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="the tracking-only set-up has no torch")
 
 from em_registration.attention.config import NetworkConfig, TrainingConfig  # noqa: E402
-from em_registration.attention.experiment import TrainingSet  # noqa: E402
+from em_registration.attention.experiment import TrainingSet, prepare  # noqa: E402
 from em_registration.attention.labels import spline_labels  # noqa: E402
-from em_registration.attention.model_file import load_model, save_model  # noqa: E402
+from em_registration.attention.model_file import WEIGHTS, load_model, save_model  # noqa: E402
 from em_registration.attention.train import memory, train  # noqa: E402
 from em_registration.attention.triangles import surfaces  # noqa: E402
 from em_registration.models.attention_net import AttentionNet, PointConvolution, contrastive_loss, position_loss  # noqa: E402
 from em_registration.protocols import PROTOCOLS  # noqa: E402
+from em_registration.protocols.em_paper import EmPaperConfig  # noqa: E402
 from lodestone_core.errors import InputError  # noqa: E402
-from lodestone_core.results import load_protocol, run_protocol  # noqa: E402
+from lodestone_core.results import load_protocol, run_protocol, settings_of  # noqa: E402
 from lodestone_core.yaml_file import dump_yaml  # noqa: E402
 
 PROTOCOL = Path(__file__).parents[3] / "evaluation" / "protocols" / "em_paper.yaml"
@@ -118,7 +120,7 @@ def test_training_approaches_an_easy_map() -> None:
     made, heard = data(), []
     model = train(made, replace(QUICK, epochs=40, sets=160), 0, listen=lambda epoch, loss: heard.append((epoch, loss)))
     errors = np.linalg.norm(model(made.source_mm.reshape(-1, 3)) - made.target_mm.reshape(-1, 3), axis=1)
-    # The points are spread by 45 mm a axis.
+    # The points are spread by 45 mm per axis.
     assert np.sqrt(np.mean(errors**2)) < 8.0
     assert [epoch for epoch, _ in heard] == list(range(1, 41))
 
@@ -130,6 +132,15 @@ def test_a_model_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     points = data().source_mm[2]
     np.testing.assert_array_equal(loaded(points), model(points))
     assert loaded.net.config == model.net.config
+
+
+def test_the_committed_weights_are_those_of_their_card_and_register_the_points_held_out() -> None:
+    card = WEIGHTS.with_suffix(".md").read_text()
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in card
+    made = prepare(settings_of(load_protocol(PROTOCOL), EmPaperConfig))
+    found = made.figures(load_model())
+    assert f"{found.rmse:.3f} mm | {found.chamfer:.3f} mm" in card
+    assert found.rmse < 0.6075 and found.epma > 92.74
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights at all"])

@@ -60,7 +60,7 @@ class TrainingConfig:
     sets: int = option(960, doc="pairs of point sets an epoch, as many from every triangle", minimum=2)
     points: int = option(16, doc="points of a set, drawn anew each time; each is also a point to be registered", minimum=4)
     memory: int = option(2, doc="source set of the attention: a grid with so many parts a side on the training triangles", minimum=1)
-    spread: float = option(1.5, doc="RMS a axis of the normalised training points, on either side", minimum=0.1)
+    spread: float = option(1.5, doc="RMS per axis of the normalised training points, on either side", minimum=0.1)
     rate_max: float = option(1e-3, doc="learning rate of Adam at the start", minimum=1e-7)
     rate_min: float = option(1e-5, doc="learning rate at the end of its cosine", minimum=0.0)
     network: NetworkConfig = section(NetworkConfig, doc="the network")

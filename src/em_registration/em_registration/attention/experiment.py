@@ -11,6 +11,8 @@ from em_registration.attention.config import LandmarkConfig
 from em_registration.attention.labels import SplineLabels, spline_labels
 from em_registration.attention.metrics import Figures, figures
 from em_registration.attention.triangles import Corners, Surface, split, surfaces
+from em_registration.methods.checks import check_correspondences
+from em_registration.methods.interface import correspondences, poses_at
 from lodestone_core.config import option, section
 from lodestone_core.types import Array
 
@@ -67,7 +69,8 @@ class Experiment:
 
 
 def prepare(config: ExperimentConfig) -> Experiment:
-    """The experiment of a configuration. Raises InputError for landmarks or names of triangles that make none."""
+    """The experiment of a configuration. Raises InputError, by name, for landmarks or triangles that make none."""
     tracker, image = config.landmarks.points()
+    check_correspondences(correspondences(poses_at(tracker), image, names=config.landmarks.names), at_least=5, volume=True)
     training, held_out = split(surfaces(tracker, config.subdivisions), config.held_out)
     return Experiment(config, tracker, image, spline_labels(tracker, image), tuple(training), tuple(held_out))

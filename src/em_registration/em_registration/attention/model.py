@@ -23,7 +23,7 @@ class Normalisation:
 
     @classmethod
     def of(cls, points: Array, spread: float) -> Normalisation:
-        """The one that makes the RMS a axis of training points (N, 3) in mm about their mean `spread`."""
+        """The one that makes the RMS per axis of training points (N, 3) in mm about their mean `spread`."""
         return cls(points.mean(axis=0), float(np.sqrt(np.mean(points.var(axis=0)))) / spread)
 
     def apply(self, points: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from em_registration.attention.config import TrainingConfig
 from em_registration.attention.experiment import Experiment, ExperimentConfig, PointMap, prepare
+from em_registration.attention.landmark_file import read_landmarks
 from em_registration.attention.metrics import UNITS, Figures
 from em_registration.attention.model import AttentionModel
 from em_registration.attention.train import memory
@@ -44,6 +45,8 @@ class EmPaperConfig(ExperimentConfig):
 def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, progress: Progress | None = None) -> Result:
     """Train every variant with every seed, score it and its rivals on the triangles held out. Raises InputError for bad input."""
     config = settings_of(protocol, EmPaperConfig)
+    if "landmarks" in inputs:
+        config = replace(config, landmarks=read_landmarks(inputs["landmarks"]))
     variants = {name: VARIANTS[name](config.training) for name in methods_of(protocol, tuple(VARIANTS))}
     experiment = prepare(config)
     models = _train(experiment, variants, config, progress)
