@@ -238,3 +238,15 @@ def test_twelve_ports_hold_twelve_tools_and_not_one_more() -> None:
         plug_in({"a": PlugConfig(port=3), "b": PlugConfig(port=3)})
     with pytest.raises(InputError, match="channel 0 of its port"):
         plug_in({"a": PlugConfig(port=3, channel=1)})
+
+
+def test_a_poor_fit_on_request_changes_the_error_indicator_of_one_tool_and_no_pose() -> None:
+    device = make(PlugConfig(), PlugConfig(), noise_mm=0.2)
+    track(device)
+    before = [frame_of(device, 1.0, line)[0] for line in (0, 1)]
+    condition = device.ports.conditions["t0"]
+    condition.error_mm, condition.error_until_s = 5.0, 1.01
+    during = [frame_of(device, 1.0, line)[0] for line in (0, 1)]
+    assert during[1] == before[1] and during[0][:-6] == before[0][:-6]
+    assert (before[0][-6:], during[0][-6:]) == ("+02000", "+50000")
+    assert frame_of(device, 1.02)[0] == before[0], "it lasts as long as it was asked for"

@@ -44,6 +44,7 @@ class Edge:
         self._arrival_steady_ns = 0
         self._last_stamp_ns: int | None = None
         self._suspects: list[Estimate] = []
+        self._suspected_since_ns = 0
         self._in_force = False
         self._refusal = Refusal(Reason.NO_REGISTRATION, "nothing has come yet", State.UNKNOWN)
 
@@ -136,13 +137,15 @@ class Edge:
             self._suspects = []
         if self._accepted is None or not (self._in_force or self._suspects):
             return None
-        # The time that passes while a jump is looked at must not make it plausible.
-        moved_ns = (self._suspects[0] if self._suspects else estimate).stamp_ns - self._accepted.stamp_ns
-        return jumped(self._accepted, estimate, moved_ns, self._config)
+        # The time that passes while jumps are looked at must not make one plausible, also where the pose jumps on and on.
+        since_ns = self._suspected_since_ns if self._suspects else estimate.stamp_ns
+        return jumped(self._accepted, estimate, since_ns - self._accepted.stamp_ns, self._config)
 
     def _confirmed(self, estimate: Estimate) -> bool:
         """Collect samples after a jump; consistent ones in a row make it a new epoch."""
-        if self._suspects:
+        if not self._suspects:
+            self._suspected_since_ns = estimate.stamp_ns
+        else:
             last = self._suspects[-1]
             if jumped(last, estimate, estimate.stamp_ns - last.stamp_ns, self._config) is not None:
                 self._suspects = []

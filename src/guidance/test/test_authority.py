@@ -150,6 +150,17 @@ def test_a_jump_that_stays_becomes_a_new_epoch_after_its_confirmations_and_not_b
     assert bench.report().epoch == epoch + 1
 
 
+def test_a_pose_that_jumps_about_stays_refused_however_long_it_does() -> None:
+    bench = Bench()
+    bench.sample()
+    for number in range(80):
+        # 200, -300, 500 mm: within 0.5 s of the last good pose 1 m/s would make each of them plausible.
+        decision = bench.sample(T_parent_child=pose((200.0, -300.0, 500.0)[number % 3]))
+        assert TOOL not in children(decision), f"sample {number}"
+    assert bench.report().reasons is Reason.JUMP
+    assert TOOL in children(bench.sample()), "back where it was, it is used again"
+
+
 def test_time_that_passes_does_not_make_a_jump_plausible() -> None:
     bench = Bench()
     bench.sample()

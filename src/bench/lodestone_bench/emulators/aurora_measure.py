@@ -146,4 +146,5 @@ def _with_sample(handle: Handle, sample: Sample, frame: int, condition: Conditio
     pose = sample.pose
     if hidden or pose is None or max(map(abs, pose.t_mm)) > MAX_TRANSLATION_MM:
         return HandleReport(handle.number, HandleState.MISSING, status, frame)
-    return HandleReport(handle.number, HandleState.VALID, status, frame, pose, sample.error_mm)
+    error_mm = condition.error_mm if now_s < condition.error_until_s else sample.error_mm
+    return HandleReport(handle.number, HandleState.VALID, status, frame, pose, error_mm)

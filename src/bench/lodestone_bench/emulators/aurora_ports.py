@@ -54,12 +54,14 @@ class Handle:
 
 @dataclass(slots=True)
 class Condition:
-    """What faults hold a tool in, by host time: unmeasurable, outside the volume, or with further port status bits."""
+    """What faults hold a tool in, by host time: unmeasurable, outside the volume, with further port status bits or a poor fit."""
 
     missing_until_s: float = 0.0
     outside_until_s: float = 0.0
     bits: int = 0
     bits_until_s: float = 0.0
+    error_mm: float = 0.0
+    error_until_s: float = 0.0
     zero_serial: bool = False
 
 

@@ -14,6 +14,7 @@ from lodestone_bench.emulators.aurora_device import AuroraDevice
 from lodestone_bench.emulators.aurora_ports import Condition
 from lodestone_bench.emulators.aurora_statistics import state, statistics
 from lodestone_bench.faults import REPLY_FAULTS, ReplyFault
+from lodestone_bench.sources.scripted import ScriptedSource
 from lodestone_core.config import REQUIRED, load_config, option
 from lodestone_core.errors import InputError
 
@@ -93,6 +94,13 @@ class PortBits(OfToolFor):
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorIndicator(OfToolFor):
+    """Another error indicator is sent with each pose of a tool; the poses stay as they are."""
+
+    mm: float = option(5.0, unit="mm", doc="the indicator", minimum=0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ZeroSerial:
     """PHINF gives serial number 00000000 until the next PINIT of the tool or INIT."""
 
@@ -104,6 +112,13 @@ class SetFrame:
     """The frame counter jumps: a wrap, a reset."""
 
     value: int = option(0, doc="frame number of the newest sample", minimum=0, maximum=2**32 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class OfMetal:
+    """A request about metal of the scripted world."""
+
+    body: str = option("", doc="name of the piece; empty for all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +140,12 @@ def parse_request(request: Mapping[str, Any]) -> Request:
 
 
 def check_tool(device: AuroraDevice, request: Request) -> None:
-    """Raises InputError when the request is about a tool that the device does not have."""
+    """Raises InputError when the request is about a tool or a piece of metal that there is not."""
     name = getattr(request.fields, "tool", "")
     if name:
         _condition(device, name)
+    if isinstance(request.fields, OfMetal):
+        _scripted(device).check_metal(request.fields.body)
 
 
 def perform(emulator: AuroraEmulator, request: Request) -> dict[str, Any]:
@@ -191,6 +208,11 @@ def _port_status(emulator: AuroraEmulator, fields: PortBits) -> None:
     condition.bits, condition.bits_until_s = fields.bits, emulator.clock() + fields.for_s
 
 
+def _error_indicator(emulator: AuroraEmulator, fields: ErrorIndicator) -> None:
+    condition = _condition(emulator.device, fields.tool)
+    condition.error_mm, condition.error_until_s = fields.mm, emulator.clock() + fields.for_s
+
+
 def _zero_serial(emulator: AuroraEmulator, fields: ZeroSerial) -> None:
     for tool in [fields.tool] if fields.tool else list(emulator.device.ports.conditions):
         _condition(emulator.device, tool).zero_serial = True
@@ -198,6 +220,18 @@ def _zero_serial(emulator: AuroraEmulator, fields: ZeroSerial) -> None:
 
 def _set_frame(emulator: AuroraEmulator, fields: SetFrame) -> None:
     emulator.device.measuring.set_frame(emulator.clock(), fields.value)
+
+
+def _scripted(device: AuroraDevice) -> ScriptedSource:
+    source = device.measuring.source
+    if not isinstance(source, ScriptedSource):
+        raise InputError("request: metal", expected="a scripted world", got="a recording", remedy="start the emulator with --script")
+    return source
+
+
+def _move_metal(emulator: AuroraEmulator, fields: OfMetal, *, into: bool) -> None:
+    elapsed_s = emulator.device.measuring.elapsed_s(emulator.clock())
+    _scripted(emulator.device).move_metal(fields.body, into, elapsed_s)
 
 
 def _reply_fault(emulator: AuroraEmulator, fields: ReplyFault, *, name: str) -> None:
@@ -230,7 +264,10 @@ _KINDS: dict[str, tuple[type[Any], _Perform]] = {
     "missing": (OfToolFor, _missing),
     "out_of_volume": (OfToolFor, _out_of_volume),
     "port_status": (PortBits, _port_status),
+    "error_indicator": (ErrorIndicator, _error_indicator),
     "zero_serial": (ZeroSerial, _zero_serial),
+    "metal_in": (OfMetal, partial(_move_metal, into=True)),
+    "metal_out": (OfMetal, partial(_move_metal, into=False)),
     "set_frame": (SetFrame, _set_frame),
     "statistics": (Nothing, lambda emulator, fields: statistics(emulator)),
     "state": (Nothing, lambda emulator, fields: state(emulator)),

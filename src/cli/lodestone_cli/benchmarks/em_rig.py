@@ -48,10 +48,13 @@ class EmRig:
 
 
 @contextmanager
-def em_rig(out: Path, tools: int, rate_hz: float) -> Iterator[EmRig]:
-    """Bring the chain up on an emulated Aurora with `tools` tools at `rate_hz`; everything is gone afterwards."""
+def em_rig(out: Path, tools: int, rate_hz: float, model: Registration | None = None) -> Iterator[EmRig]:
+    """Bring the chain up on an emulated Aurora with `tools` tools at `rate_hz`; everything is gone afterwards.
+
+    `model` is the registration in use; it stands in `out`/registration.yaml.
+    """
     registration = out / "registration.yaml"
-    known_registration().save(registration)
+    (model or known_registration()).save(registration)
     # A unix socket's path is short by law, a checkout's is not.
     with tempfile.TemporaryDirectory(prefix="lodestone_bench_") as folder:
         control = Path(folder, "control")
@@ -69,10 +72,10 @@ def em_rig(out: Path, tools: int, rate_hz: float) -> Iterator[EmRig]:
             yield EmRig(launcher, log, control)
 
 
-def known_registration() -> Registration:
-    """A registration for benchmarks of the stream: any good one does, its numbers are not looked at."""
+def known_registration(sigma_mm: float = 0.1) -> Registration:
+    """A registration for benchmarks of the stream: any good one does, its numbers are not looked at but for `sigma_mm` an axis."""
     T = se3.exp(np.array([10.0, -20.0, 300.0, 0.1, -0.2, 0.3]))
-    C = np.diag([0.01, 0.01, 0.01, 1e-6, 1e-6, 1e-6])
+    C = np.diag([sigma_mm**2] * 3 + [1e-6] * 3)
     return Registration("benchmark", T, C, 0.2, 10, "2026-01-01T00:00:00+00:00", "0.1.0")
 
 

@@ -15,6 +15,16 @@ from lodestone_core.yaml_file import dump_yaml
 pytestmark = pytest.mark.ros
 PROTOCOLS = Path(__file__).resolve().parents[4] / "evaluation" / "protocols"
 SLACK = {"ms": 3.0, "s": 3.0}
+FAULTS = (
+    "device silent",
+    "tool unplugged",
+    "tracker error too high",
+    "registration too uncertain",
+    "registration: INVALID",
+    "tool: covariance too large",
+    "samples 0.7 s old",
+)
+"""One of each kind."""
 
 
 def short(name: str, folder: Path, settings: Mapping[str, Any]) -> Result:
@@ -46,8 +56,9 @@ def test_a_replugged_tracker_is_back_in_time(tmp_path: Path) -> None:
 
 
 def test_edge_and_controller_stop_after_every_fault_and_come_back(tmp_path: Path) -> None:
-    result = short("bench_stop", tmp_path, {"repetitions": 1})
+    result = short("bench_stop", tmp_path, {"repetitions": 1, "watch_s": 2.0, "faults": FAULTS})
     assert result.passed, result.rows
+    assert {row.case for row in result.rows} == set(FAULTS)
 
 
 def test_a_killed_recorder_leaves_a_bag_that_can_be_read(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from em_registration.field.config import Hypotheses
+from lodestone_core import se3
 from lodestone_core.types import Array
 
 
@@ -14,20 +16,50 @@ from lodestone_core.types import Array
 class Places:
     """Sensor poses as the kernel needs them, leading axes free: places (..., N, 3) in mm and rotation matrices (..., N, 9).
 
-    `reach` (..., N): their distance from the field generator, in units of the data's RMS distance.
+    `reach` (..., N): their distance from the field generator, in units of the data's RMS distance. `swing_rad` (..., N, 3): rotation
+    vectors that turn the generator's axis into the direction to each place.
     """
 
     points_mm: Array
     rotations: Array
     reach: Array
+    swing_rad: Array
+
+    def take(self, kept: npt.NDArray[np.intp]) -> Places:
+        """Those of the scenes with these indices."""
+        return Places(self.points_mm[kept], self.rotations[kept], self.reach[kept], self.swing_rad[kept])
 
 
 def places(T_tracker_sensor: Array, scale_mm: Array) -> Places:
     """Of poses (..., N, 4, 4); `scale_mm` (...): RMS distance of the data from the tracker's origin."""
     points = T_tracker_sensor[..., :3, 3]
-    reach = np.linalg.norm(points, axis=-1) / np.asarray(scale_mm)[..., None]
+    distance = np.maximum(np.linalg.norm(points, axis=-1), 1e-3)
     # The kernel is not meant for a sensor inside the generator; this only keeps powers of the distance finite.
-    return Places(points, T_tracker_sensor[..., :3, :3].reshape(*points.shape[:-1], 9), np.maximum(reach, 1e-3))
+    reach = np.maximum(distance / np.asarray(scale_mm)[..., None], 1e-3)
+    rotations = T_tracker_sensor[..., :3, :3].reshape(*points.shape[:-1], 9)
+    return Places(points, rotations, reach, _swing(points / distance[..., None]))
+
+
+def _swing(directions: Array) -> Array:
+    """Shortest rotations (..., N, 3) from the generator's axis (the end of it on the directions' side) to unit vectors (..., N, 3)."""
+    side = np.where(directions[..., 2:] < 0.0, -1.0, 1.0)
+    axis = np.concatenate([-side * directions[..., 1:2], side * directions[..., :1], np.zeros_like(side)], axis=-1)
+    sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+    angle = np.arctan2(sine, np.abs(directions[..., 2:]))
+    return np.asarray(axis * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 1.0))
+
+
+def axes(a: Places, h: Hypotheses) -> Array:
+    """Axes (P, N, 3, 3) in the tracker's frame along which the distortion at each place is compared; columns are the axes."""
+    w = a.swing_rad * h.swing[:, None, None]
+    angle = np.linalg.norm(w, axis=-1)[..., None, None]
+    W = se3.hat(w)
+    return np.asarray(np.eye(3) + np.sinc(angle / np.pi) * W + 0.5 * np.sinc(0.5 * angle / np.pi) ** 2 * (W @ W))
+
+
+def noise(a: Places, h: Hypotheses) -> Array:
+    """Variance (P, N) of the noise at each place, 1 at the data's RMS distance."""
+    return np.asarray(a.reach ** (2.0 * h.noise_growth[:, None]))
 
 
 def rms_distance(T_tracker_sensor: Array) -> Array:

@@ -1,13 +1,12 @@
-"""A rigid registration with a Gaussian process on its residuals, both in closed form, for many scenes at once.
+"""A rigid registration with a Gaussian process on its residuals, both in closed form, for many scenes or hypotheses at once.
 
 Model (universal kriging; C. Rasmussen, C. Williams, "Gaussian Processes for Machine Learning", 2006, section 2.7): a tip at `q` (tracker
 measurement mapped by a first rigid fit, about its centroid) is seen in the image at
 
-    y = q + t + w x q + f(pose) + e,   t, w flat,   f ~ GP(0, s^2 r^2 k) a coordinate,   e ~ N(0, s^2 / weight),   s^2 ~ scaled inv-chi^2
+    y = q + t + w x q + A (f(pose) + e),   t, w flat,   f ~ GP(0, s^2 r^2 k) a coordinate,   e ~ N(0, s^2 v),   s^2 ~ scaled inv-chi^2
 
-so that rigid correction and field share the evidence, and the noise s is integrated out: predictions are Student-t. All coordinates share
-one kernel matrix; the design matrix of (t, w) is made of the columns 1, q_x, q_y, q_z, and so all that is needed of C^-1 is the 7 x 7 Gram
-matrix of these and the residuals. Arrays have a leading axis B of scenes; n correspondences, M queries.
+with axes A that may turn from place to place. Rigid correction and field share the evidence, and the noise s is integrated out: predictions
+are Student-t. All coordinates share one kernel matrix. Arrays have a leading axis B of scenes or hypotheses; n correspondences, M queries.
 """
 
 from __future__ import annotations
@@ -18,13 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
+from lodestone_core import se3
 from lodestone_core.types import Array
 
-_ROTATION = np.zeros((3, 4, 3))
-"""Row a, columns (1, x, y, z), derivative of (w x q)_a by w."""
-for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-    _ROTATION[_a, 1 + _c, _b] = 1.0
-    _ROTATION[_a, 1 + _b, _c] = -1.0
 UNKNOWNS = 6
 _TINY = 1e-12
 _LOOP_FROM = 32
@@ -33,11 +28,11 @@ _LOOP_FROM = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """One hypothesis on B scenes: what its predictions need.
+    """B fits, each with what its predictions need.
 
-    `L` (B, n, n): Cholesky factor of r^2 k + 1 / weight. `Z` (B, n, 4): L^-1 (1, q). `alpha` (B, n, 3): L^-1 of the residuals after the
-    rigid correction. `xi` (B, 6): that correction (t, w). `A_inverse` (B, 6, 6): its covariance over s^2. `total` (B,): prior and misfit
-    together, over `freedom` of which s^2 spreads. `log_det` (B,): of C and of the correction's normal equations together.
+    `L` (B, n, n): Cholesky factor of r^2 k + v. `Z` (B, n, 3, 6): L^-1 of the design. `alpha` (B, n, 3): L^-1 of the residuals after
+    the rigid correction. `xi` (B, 6): that correction (t, w), mm and rad. `A_inverse` (B, 6, 6): its covariance over s^2. `total` (B,):
+    prior and misfit together, over `freedom` of which s^2 spreads. `log_det` (B,): of the covariance and of the normal equations together.
     """
 
     L: Array
@@ -60,51 +55,47 @@ class Fit:
         return np.asarray(-0.5 * self.log_det - 0.5 * self.freedom * np.log(self.total))
 
 
-def design(columns: Array) -> Array:
-    """Rows (..., 3, 6) of the rigid correction (t, w) for columns (..., 4) = (1, q_x, q_y, q_z), or a linear map of these."""
-    rows = np.zeros((*columns.shape[:-1], 3, 6))
-    rows[..., :, :3] = columns[..., None, None, 0] * np.eye(3)
-    rows[..., :, 3:] = np.einsum("...k,akw->...aw", columns, _ROTATION)
-    return rows
+def design(q: Array, axes: Array) -> Array:
+    """Rows (..., n, 3, 6) of the rigid correction (t, w) for points q (..., n, 3) about the centroid, along `axes` (..., n, 3, 3)."""
+    At = np.swapaxes(axes, -1, -2)
+    return np.concatenate([At, -At @ se3.hat(q)], axis=-1)
 
 
-def fit(K: Array, inverse_weights: Array, columns: Array, residuals: Array, prior: tuple[float, float]) -> Fit:
-    """Fit one hypothesis: covariance K = r^2 k (B, n, n), 1 / weight (B, n), columns (B, n, 4), residuals y - q (B, n, 3).
+def fit(K: Array, noise: Array, rows: Array, residuals: Array, prior: tuple[float, float]) -> Fit:
+    """Fit covariances K = r^2 k (B, n, n) and noise v (B, n) to residuals (B, n, 3) along the axes, with their design `rows` (B, n, 3, 6).
 
     `prior` = (weight, scale in mm) of the scaled inverse chi^2 of s^2.
     """
+    B, n = noise.shape
     C = K.copy()
-    index = np.arange(C.shape[-1])
-    C[:, index, index] += inverse_weights
+    index = np.arange(n)
+    C[:, index, index] += noise
     L = np.asarray(np.linalg.cholesky(C), dtype=np.float64)
-    whitened = lower_solve(L, np.concatenate([columns, residuals], axis=2))
-    Z, r = whitened[..., :4], whitened[..., 4:]
-    gram = np.swapaxes(whitened, 1, 2) @ whitened
-    A, b = _normal_equations(gram)
-    xi = np.asarray(np.linalg.solve(A, b[..., None])[..., 0], dtype=np.float64)
+    whitened = lower_solve(L, np.concatenate([rows.reshape(B, n, 18), residuals], axis=2))
+    Z, r = whitened[..., :18].reshape(B, n, 3, 6), whitened[..., 18:]
+    flat = Z.reshape(B, 3 * n, 6)
+    A = np.swapaxes(flat, 1, 2) @ flat
+    b = (np.swapaxes(flat, 1, 2) @ r.reshape(B, 3 * n, 1))[..., 0]
+    A_inverse = np.asarray(np.linalg.inv(A), dtype=np.float64)
+    xi = (A_inverse @ b[..., None])[..., 0]
+    alpha = r - (Z @ xi[:, None, :, None])[..., 0]
     weight, scale_mm = prior
-    misfit = np.maximum(np.trace(gram[:, 4:, 4:], axis1=1, axis2=2) - np.sum(xi * b, axis=1), 0.0)
     log_det = 6.0 * np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1) + np.linalg.slogdet(A)[1]
-    freedom = weight + 3 * C.shape[-1] - UNKNOWNS
-    return Fit(L, Z, r - _moved(Z, xi), xi, np.asarray(np.linalg.inv(A), dtype=np.float64), weight * scale_mm**2 + misfit, log_det, freedom)
+    total = weight * scale_mm**2 + np.sum(alpha**2, axis=(1, 2))
+    return Fit(L, Z, alpha, xi, A_inverse, total, log_det, weight + 3 * n - UNKNOWNS)
 
 
-def predict(found: Fit, K_query: Array, variance: Array, columns: Array) -> tuple[Array, Array]:
-    """Correction (B, M, 3) in mm to add to the queries' q, and the covariance (B, M, 3, 3) of the error that is left.
+def answer(found: Fit, V: Array, variance: Array, rows: Array) -> tuple[Array, Array]:
+    """Correction (B, M, 3) in mm along the queries' axes, and the covariance (B, M, 3, 3) there of the error that is left.
 
-    `K_query` (B, n, M): r^2 k between data and queries; `variance` (B, M): r^2 k of a query with itself; `columns` (B, M, 4).
+    `V` (B, n, M): L^-1 r^2 k between data and queries; `variance` (B, M): r^2 k of a query with itself; `rows` (B, M, 3, 6): its design.
     """
-    return answer(found, lower_solve(found.L, K_query), variance, columns)
-
-
-def answer(found: Fit, V: Array, variance: Array, columns: Array) -> tuple[Array, Array]:
-    """As `predict`, with V = L^-1 K_query (B, n, M) at hand."""
     Vt = np.swapaxes(V, 1, 2)
-    mean = _moved(columns, found.xi) + Vt @ found.alpha
-    rows = design(columns - Vt @ found.Z)
-    spread = rows @ found.A_inverse[:, None] @ np.swapaxes(rows, -1, -2)
-    left = np.maximum(variance - np.sum(V**2, axis=1), 0.0)
-    spread += left[..., None, None] * np.eye(3)
+    B, M = rows.shape[:2]
+    mean = (rows @ found.xi[:, None, :, None])[..., 0] + Vt @ found.alpha
+    left = rows - (Vt @ found.Z.reshape(B, -1, 18)).reshape(B, M, 3, 6)
+    spread = left @ found.A_inverse[:, None] @ np.swapaxes(left, -1, -2)
+    spread += np.maximum(variance - np.sum(V**2, axis=1), 0.0)[..., None, None] * np.eye(3)
     return mean, found.s2[:, None, None, None] * spread
 
 
@@ -112,7 +103,8 @@ def answer(found: Fit, V: Array, variance: Array, columns: Array) -> tuple[Array
 class LeftOut:
     """Groups of correspondences by all the others.
 
-    `errors` (B, n, 3) of the prediction, their expected `covariance` (B, n, 3, 3), and the `log_evidence` (B, n) of the others alone.
+    `errors` (B, n, 3) of the prediction along the axes, their expected `covariance` (B, n, 3, 3), and the `log_evidence` (B, n) of the
+    others alone.
     """
 
     errors: Array
@@ -128,30 +120,29 @@ def leave_out(found: Fit, L_inverse: Array, groups: npt.NDArray[np.intp]) -> Lef
     misfit falls by their square in that metric and the determinant grows by that of P_gg, which gives s^2 and the evidence of the others.
     """
     back = np.swapaxes(L_inverse, 1, 2)
-    rows, Pr = design(back @ found.Z), back @ found.alpha
-    errors, covariance = np.empty_like(Pr), np.empty((*Pr.shape, 3))
-    log_evidence = np.empty(Pr.shape[:2])
+    B, n = found.alpha.shape[:2]
+    rows, Pr = (back @ found.Z.reshape(B, n, 18)).reshape(B, n, 3, UNKNOWNS), back @ found.alpha
+    errors, covariance, log_evidence = np.empty_like(Pr), np.empty((B, n, 3, 3)), np.empty((B, n))
     for group in np.unique(groups):
         g = np.flatnonzero(groups == group)
-        side = rows[:, g].reshape(len(rows), 3 * len(g), UNKNOWNS)
+        side = rows[:, g].reshape(B, 3 * len(g), UNKNOWNS)
         own = L_inverse[:, :, g]
         P = _by_coordinate(np.swapaxes(own, 1, 2) @ own) - side @ found.A_inverse @ np.swapaxes(side, 1, 2)
-        inverse, r = np.linalg.inv(P), Pr[:, g].reshape(len(Pr), -1, 1)
+        inverse, r = np.linalg.inv(P), Pr[:, g].reshape(B, -1, 1)
         e = -inverse @ r
         total = np.maximum(found.total + np.sum(e * r, axis=(1, 2)), _TINY)
         freedom = found.freedom - 3.0 * len(g)
-        errors[:, g] = e.reshape(len(e), -1, 3)
-        blocks = inverse.reshape(len(e), len(g), 3, len(g), 3)[:, np.arange(len(g)), :, np.arange(len(g))]
+        errors[:, g] = e.reshape(B, -1, 3)
+        blocks = inverse.reshape(B, len(g), 3, len(g), 3)[:, np.arange(len(g)), :, np.arange(len(g))]
         covariance[:, g] = (total / (freedom - 2.0))[:, None, None, None] * np.swapaxes(blocks, 0, 1)
         evidence = -0.5 * (found.log_det + np.linalg.slogdet(P)[1]) - 0.5 * freedom * np.log(total)
         log_evidence[:, g] = evidence[:, None]
     return LeftOut(errors, covariance, log_evidence)
 
 
-def _by_coordinate(C: Array) -> Array:
-    """C (B, m, m) for each of three coordinates: (B, 3 m, 3 m)."""
-    m = C.shape[-1]
-    return np.asarray((C[:, :, None, :, None] * np.eye(3)[:, None, :]).reshape(len(C), 3 * m, 3 * m))
+def along(axes: Array, mean: Array, spread: Array) -> tuple[Array, Array]:
+    """Vectors (..., 3) and covariances (..., 3, 3) given along axes (..., 3, 3), in the frame of the axes' columns."""
+    return (axes @ mean[..., None])[..., 0], axes @ spread @ np.swapaxes(axes, -1, -2)
 
 
 def inverse_of(L: Array) -> Array:
@@ -166,16 +157,7 @@ def lower_solve(L: Array, X: Array) -> Array:
     return np.stack([solve_triangular(one, x, lower=True, check_finite=False) for one, x in zip(L, X, strict=True)])
 
 
-def _moved(columns: Array, xi: Array) -> Array:
-    """Rigid corrections (B, N, 3) of `xi` (B, 6) at columns (B, N, 4)."""
-    by_column = np.einsum("akw,bw->bka", _ROTATION, xi[:, 3:])
-    by_column[:, 0, :] += xi[:, :3]
-    return np.asarray(columns @ by_column)
-
-
-def _normal_equations(gram: Array) -> tuple[Array, Array]:
-    """A (B, 6, 6) and b (B, 6) of the rigid correction from the Gram matrix (B, 7, 7) of (1, q, residuals)."""
-    unit = design(np.eye(4))  # (4, 3, 6): what each column contributes to each coordinate
-    A = np.einsum("kau,bkl,lav->buv", unit, gram[:, :4, :4], unit, optimize=True)
-    b = np.einsum("kau,bka->bu", unit, gram[:, :4, 4:])
-    return A, b
+def _by_coordinate(C: Array) -> Array:
+    """C (B, m, m) for each of three coordinates: (B, 3 m, 3 m)."""
+    m = C.shape[-1]
+    return np.asarray((C[:, :, None, :, None] * np.eye(3)[:, None, :]).reshape(len(C), 3 * m, 3 * m))

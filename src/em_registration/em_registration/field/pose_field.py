@@ -9,20 +9,28 @@ import numpy as np
 import numpy.typing as npt
 
 from em_registration.field import kernel, kriging
-from em_registration.field.calibration import groups, inflation
+from em_registration.field.calibration import few_points, groups, inflation
 from em_registration.field.config import FIELDS, Hypotheses, PoseFieldConfig, hypotheses
 from em_registration.field.mixture import moments, posterior
 from em_registration.field.rigid_frame import Frame, rigid_frames
 from em_registration.field.scenes import NEGLIGIBLE
+from em_registration.methods.checks import CorrespondenceConfig, check_correspondences
 from em_registration.methods.interface import Correspondences, Prediction, correspondences, tips
 from lodestone_core import se3
 from lodestone_core.checks import as_array
 from lodestone_core.config import load_config, to_mapping
 from lodestone_core.covariance import expected_radius_95
 from lodestone_core.errors import InputError
+from lodestone_core.paired_points_checks import PairedPointsConfig
 from lodestone_core.types import Array
 
 _CONFIG = PoseFieldConfig()
+_CHECKS = CorrespondenceConfig(points=PairedPointsConfig(min_separation_mm=0.0))
+LEAST = 3
+STRAY_FROM, STRAY_ROUNDS, LEAST_FOR_STRAY = 50.0, 3, 7
+"""Squared error over its expectation (chi-square of 3) from which a correspondence is a stray one: one in 10^10 honest ones."""
+LEAST_TO_LEAVE_OUT = 4
+"""With one of fewer left out, no rigid map is left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +39,8 @@ class PoseField:
 
     `weights` (P,): their probabilities. `inverse_weights` (n,): what each correspondence's noise variance is multiplied with (1, or more
     for one that the others contradict). `L_inverse` (P, n, n): so that an answer is a few products of matrices. `inflation`: factor of the
-    covariance that the leave-one-out errors ask for.
+    covariance that the left-out errors ask for. `evidence_non_rigid`: probability, after the data, that there is a distortion that a rigid
+    registration leaves.
     """
 
     data: Correspondences
@@ -45,20 +54,25 @@ class PoseField:
     fits: kriging.Fit
     L_inverse: Array
     inflation: float
+    evidence_non_rigid: float
 
     def __call__(self, T_tracker_tool: Array) -> Prediction:
-        """Where the tips of poses (M, 4, 4) are in the image, averaged over the hypotheses."""
+        """Where the tips of poses (M, 4, 4) are in the image, averaged over the hypotheses; poses are as noisy as the data were."""
+        return self._predict(T_tracker_tool, noisy=True)
+
+    def of_map(self, T_tracker_tool: Array) -> Prediction:
+        """The same with the error of the map alone, to which a caller adds what it knows of these poses' noise."""
+        return self._predict(T_tracker_tool, noisy=False)
+
+    def _predict(self, T_tracker_tool: Array, noisy: bool) -> Prediction:
         queries = kernel.places(T_tracker_tool, np.array(self.scale_mm))
         q = self.frame.mapped(tips(T_tracker_tool, self.data.tip_tool_mm)[None])
+        axes = self.frame.axes(kernel.axes(queries, self.chosen))
+        rows = kriging.design(self.frame.about_centroid(q), axes)
         V = self.L_inverse @ kernel.covariance(self.places, queries, self.chosen)
-        means, spreads = kriging.answer(self.fits, V, kernel.variance(queries, self.chosen), self.frame.columns(q))
-        mean, spread = moments(self.weights, means, spreads)
+        own = kernel.variance(queries, self.chosen) + (kernel.noise(queries, self.chosen) if noisy else 0.0)
+        mean, spread = moments(self.weights, *kriging.along(axes, *kriging.answer(self.fits, V, own, rows)))
         return Prediction(q[0] + mean, self.inflation * spread)
-
-    @property
-    def evidence_non_rigid(self) -> float:
-        """Probability, after the data, that there is a distortion that a rigid registration leaves."""
-        return float(self.weights[self.chosen.ratio > 0.0].sum())
 
     @property
     def noise_mm(self) -> float:
@@ -84,7 +98,8 @@ class PoseField:
     @property
     def leave_one_out_mm(self) -> Array:
         """Distance (n,) of each correspondence from what all the others say of it."""
-        errors, _ = _left_out(self.fits, self.L_inverse, self.chosen, self.config, np.arange(len(self.data)))
+        axes = self.frame.axes(kernel.axes(self.places, self.chosen))
+        errors, _ = _left_out(self.fits, self.L_inverse, self.chosen, self.config.temperature, axes, np.arange(len(self.data)))
         return np.asarray(np.linalg.norm(errors, axis=1))
 
     def domain_ratio(self, T_tracker_tool: Array) -> Array:
@@ -103,7 +118,7 @@ class PoseField:
         """With further correspondences of the same tool and no new search of hyper-parameters: for a touch of a known point."""
         data = joined(self.data, more)
         inverse_weights = np.concatenate([self.inverse_weights, np.ones(len(more))])
-        return _fitted(data, self.config, self.chosen, inverse_weights, kept=len(self.chosen))
+        return _weighed(_prepared(data, inverse_weights), self.config, self.chosen, self.evidence_non_rigid)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values from which `pose_field_from` makes the same field again, to the last bit."""
@@ -114,6 +129,9 @@ class PoseField:
             "image_mm": self.data.image_mm.tolist(),
             "inverse_weights": self.inverse_weights.tolist(),
             "hypotheses": {name: getattr(self.chosen, name).tolist() for name in FIELDS},
+            "weights": self.weights.tolist(),
+            "inflation": self.inflation,
+            "evidence_non_rigid": self.evidence_non_rigid,
             "config": to_mapping(self.config),
         }
 
@@ -121,10 +139,43 @@ class PoseField:
 def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> PoseField:
     """Weigh all hypotheses on the data and keep those that are probable.
 
-    Raises InputError for what no rigid registration can be computed from (too few, collinear, duplicate, mirrored, other units).
+    Correspondences that the others contradict are mistrusted, as `inverse_weights` says. A place may be touched more than once, held
+    another way. Raises InputError for what no registration follows from: too few, collinear, mirrored, exchanged or stray ones, other units.
     """
-    inverse_weights = np.ones(len(data))
-    return _fitted(data, config, hypotheses(config), inverse_weights, config.kept)
+    check_correspondences(data, LEAST, config=_CHECKS)
+    field = _searched(_prepared(data, np.ones(len(data))), config)
+    for _ in range(STRAY_ROUNDS):
+        inverse_weights = _stray(field)
+        if np.array_equal(inverse_weights, field.inverse_weights):
+            break
+        field = _searched(_prepared(data, inverse_weights), config)
+    return field
+
+
+def _searched(prepared: _Prepared, config: PoseFieldConfig) -> PoseField:
+    """The field of the hypotheses that are probable."""
+    h = hypotheses(config)
+    found, _ = prepared.fits(h, config)
+    evidence = found.log_evidence + h.log_prior
+    probabilities = posterior(evidence / config.temperature, config.kept)
+    distorted = float(posterior(evidence, len(h))[h.ratio > 0.0].sum())
+    return _weighed(prepared, config, h.take(np.flatnonzero(probabilities > NEGLIGIBLE)), distorted)
+
+
+def _stray(field: PoseField) -> Array:
+    """Factors (n,) of the noise variances: 1, or more for a correspondence whose error, told by all the others, no noise explains.
+
+    At most one in five is mistrusted; where more seem wrong, it is the field that is.
+    """
+    if len(field.data) < LEAST_FOR_STRAY:
+        return field.inverse_weights
+    axes = field.frame.axes(kernel.axes(field.places, field.chosen))
+    alone = np.arange(len(field.data))
+    errors, expected = _left_out(field.fits, field.L_inverse, field.chosen, field.config.temperature, axes, alone)
+    squared = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(expected), errors)
+    factor = np.where(squared > STRAY_FROM, squared / 3.0, 1.0)
+    mistrusted = factor > 1.0
+    return field.inverse_weights if mistrusted.sum() > len(factor) / 5 else np.maximum(field.inverse_weights, factor)
 
 
 def pose_field_from(mapping: Any, where: str) -> PoseField:
@@ -137,10 +188,13 @@ def pose_field_from(mapping: Any, where: str) -> PoseField:
         inverse_weights = as_array("inverse_weights", mapping["inverse_weights"], (len(data),))
         h = Hypotheses(**{name: as_array(f"hypotheses.{name}", mapping["hypotheses"][name], (None,)) for name in FIELDS})
         config = load_config(PoseFieldConfig, mapping["config"], where)
+        weights = as_array("weights", mapping["weights"], (len(h),))
+        scale, distorted = float(mapping["inflation"]), float(mapping["evidence_non_rigid"])
     except (KeyError, TypeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         raise InputError(where, expected="a field that Lodestone saved", got=got, remedy="give the registration's own file") from error
-    return _fitted(data, config, h, inverse_weights, kept=len(h))
+    prepared = _prepared(data, inverse_weights)
+    return prepared.field(config, h, *prepared.fits(h, config), Belief(weights, scale, distorted))
 
 
 def joined(first: Correspondences, second: Correspondences) -> Correspondences:
@@ -149,32 +203,66 @@ def joined(first: Correspondences, second: Correspondences) -> Correspondences:
     return Correspondences(T, np.concatenate([first.image_mm, second.image_mm]), first.tip_tool_mm, first.names + second.names)
 
 
-def _fitted(data: Correspondences, config: PoseFieldConfig, h: Hypotheses, inverse_weights: Array, kept: int) -> PoseField:
+@dataclass(frozen=True, slots=True, eq=False)
+class Belief:
+    """What was concluded from the data: probabilities (P,) of the hypotheses, factor of the covariance, probability of a distortion."""
+
+    weights: Array
+    inflation: float
+    evidence_non_rigid: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """Correspondences with what every hypothesis needs of them."""
+
+    data: Correspondences
+    inverse_weights: Array
+    frame: Frame
+    places: kernel.Places
+    scale_mm: float
+    mapped_mm: Array
+
+    def fits(self, some: Hypotheses, config: PoseFieldConfig) -> tuple[kriging.Fit, Array]:
+        """All of these hypotheses, and the axes (P, n, 3, 3) in the image along which they compare."""
+        axes = self.frame.axes(kernel.axes(self.places, some))
+        residuals = self.data.image_mm[None] - self.mapped_mm
+        local = (np.swapaxes(axes, -1, -2) @ residuals[..., None])[..., 0]
+        rows = kriging.design(self.frame.about_centroid(self.mapped_mm), axes)
+        noise = self.inverse_weights * kernel.noise(self.places, some)
+        K = kernel.covariance(self.places, self.places, some)
+        return kriging.fit(K, noise, rows, local, (config.noise_weight, config.noise_mm)), axes
+
+    def field(self, config: PoseFieldConfig, chosen: Hypotheses, fits: kriging.Fit, axes: Array, belief: Belief) -> PoseField:
+        """The field of hypotheses whose probabilities are known."""
+        about = (self.data, config, self.frame, self.places, self.scale_mm, chosen, belief.weights, self.inverse_weights)
+        return PoseField(*about, fits, kriging.inverse_of(fits.L), belief.inflation, belief.evidence_non_rigid)
+
+
+def _prepared(data: Correspondences, inverse_weights: Array) -> _Prepared:
     tracker = data.tracker_mm
     frame = rigid_frames(tracker[None], data.image_mm[None], 1.0 / inverse_weights[None])
-    mapped = frame.mapped(tracker[None])
     scale_mm = kernel.rms_distance(data.T_tracker_tool)
     places = kernel.places(data.T_tracker_tool, scale_mm)
-    scene = (inverse_weights[None], frame.columns(mapped), data.image_mm[None] - mapped)
+    return _Prepared(data, inverse_weights, frame, places, float(scale_mm), frame.mapped(tracker[None]))
 
-    def fits(some: Hypotheses) -> kriging.Fit:
-        inverse, columns, residuals = (np.broadcast_to(values, (len(some), *values.shape[1:])) for values in scene)
-        return kriging.fit(kernel.covariance(places, places, some), inverse, columns, residuals, (config.noise_weight, config.noise_mm))
 
-    probabilities = posterior((fits(h).log_evidence + h.log_prior) / config.temperature, kept)
-    probable = np.flatnonzero(probabilities > NEGLIGIBLE)
-    chosen, weights = h.take(probable), probabilities[probable] / probabilities[probable].sum()
-    found = fits(chosen)
-    L_inverse = kriging.inverse_of(found.L)
-    errors, expected = _left_out(found, L_inverse, chosen, config, groups(len(data), config.seed))
-    scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected)))
-    return PoseField(data, config, frame, places, float(scale_mm), chosen, weights, inverse_weights, found, L_inverse, scale)
+def _weighed(prepared: _Prepared, config: PoseFieldConfig, chosen: Hypotheses, distorted: float) -> PoseField:
+    """The field of the chosen hypotheses, weighed by their evidence and by what they say of correspondences that are left out."""
+    found, axes = prepared.fits(chosen, config)
+    weights = posterior((found.log_evidence + chosen.log_prior) / config.temperature, len(chosen))
+    scale = float(few_points(len(prepared.data), np.array(distorted), config.caution))
+    if len(prepared.data) >= LEAST_TO_LEAVE_OUT:
+        together = groups(len(prepared.data), config.seed)
+        errors, expected = _left_out(found, kriging.inverse_of(found.L), chosen, config.temperature, axes, together)
+        scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected), np.array(distorted), config.caution))
+    return prepared.field(config, chosen, found, axes, Belief(weights, scale, distorted))
 
 
 def _left_out(
-    fits: kriging.Fit, L_inverse: Array, chosen: Hypotheses, config: PoseFieldConfig, together: npt.NDArray[np.intp]
+    fits: kriging.Fit, L_inverse: Array, chosen: Hypotheses, temperature: float, axes: Array, together: npt.NDArray[np.intp]
 ) -> tuple[Array, Array]:
     """Errors (n, 3) of what is left out, with expected covariances (n, 3, 3); hypotheses are weighed by the others alone."""
     others = kriging.leave_out(fits, L_inverse, together)
-    weights = posterior((others.log_evidence + chosen.log_prior[:, None]) / config.temperature, len(chosen))
-    return moments(weights, others.errors, others.covariance)
+    weights = posterior((others.log_evidence + chosen.log_prior[:, None]) / temperature, len(chosen))
+    return moments(weights, *kriging.along(axes, others.errors, others.covariance))

@@ -21,10 +21,13 @@ class Frame:
         """Points (B, N, 3) of the tracker in the image by the rigid fit."""
         return np.asarray(se3.transform(self.T_image_tracker[:, None], points_tracker_mm))
 
-    def columns(self, mapped_mm: Array) -> Array:
-        """(1, q_x, q_y, q_z) of mapped points (B, N, 3) about the centroid."""
-        q = mapped_mm - self.centroid_mm[:, None]
-        return np.concatenate([np.ones((*q.shape[:-1], 1)), q], axis=-1)
+    def about_centroid(self, mapped_mm: Array) -> Array:
+        """Mapped points (B, N, 3) from the centroid of the data."""
+        return np.asarray(mapped_mm - self.centroid_mm[:, None])
+
+    def axes(self, axes_tracker: Array) -> Array:
+        """Axes (B, N, 3, 3) of the tracker's frame in the image."""
+        return np.asarray(self.T_image_tracker[:, None, :3, :3] @ axes_tracker)
 
 
 def rigid_frames(tracker_mm: Array, image_mm: Array, weights: Array | None = None) -> Frame:

@@ -39,8 +39,8 @@ class CorrespondenceConfig:
         0.02, doc="points whose third extent is less than this share of the first lie in a plane", minimum=0.0, maximum=1.0
     )
     min_exchange_mm: float = option(5.0, unit="mm", doc="an exchange of points nearer than this is not looked for", minimum=0.0)
-    exchange_factor: float = option(2.0, doc="exchanged points must fit so many times better to be named", minimum=1.0)
-    stray_share: float = option(0.5, doc="share of the points' extent by which a pair must miss the others to be refused", minimum=0.0)
+    exchange_factor: float = option(3.0, doc="exchanged points must fit so many times better to be named", minimum=1.0)
+    stray_share: float = option(0.8, doc="share of the points' extent by which a pair must miss the others to be refused", minimum=0.0)
     stray_factor: float = option(10.0, doc="and how many times farther than they miss each other", minimum=1.0)
 
 
@@ -120,7 +120,8 @@ def _check_stray(source: Array, target: Array, names: Sequence[str], config: Cor
     if len(source) < 5:
         return
     _, fre_mm = rigid_fit(source, target)
-    if fre_mm * np.sqrt(len(source)) < config.stray_share * extent(target):
+    # The fit bends towards a stray pair, which keeps more than a third of its miss as residual.
+    if fre_mm * np.sqrt(len(source)) < config.stray_share * extent(target) / 3.0:
         return
     misses = [_miss(source, target, i) for i in range(len(source))]
     worst = int(np.argmax([miss / max(fre, 1e-9) for miss, fre in misses]))

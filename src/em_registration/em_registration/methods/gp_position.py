@@ -15,7 +15,7 @@ import numpy as np
 
 from em_registration.methods.checks import check_correspondences
 from em_registration.methods.interface import Correspondences, Prediction
-from em_registration.methods.position_model import PositionModel, distances, small_sample_factor, symmetric
+from em_registration.methods.position_model import PositionModel, distances, rigid_columns, small_sample_factor, symmetric
 from em_registration.methods.rigid import RIGID_UNKNOWNS, rigid_map
 from lodestone_core import se3
 from lodestone_core.config import option
@@ -38,7 +38,7 @@ class GpPositionConfig:
     length_spread: float = option(0.7, doc="standard deviation of its logarithm", minimum=0.01)
     share_spread: float = option(3.0, doc="standard deviation of the logit of the noise's share, about one half", minimum=0.01)
     scale_mm: float = option(0.5, unit="mm", doc="typical residual along one axis before any was seen", minimum=0.0)
-    scale_pairs: float = option(1.0, doc="residuals that this is worth", minimum=0.0)
+    scale_pairs: float = option(0.1, doc="residuals that this is worth", minimum=0.0)
 
 
 _DEFAULTS = GpPositionConfig()
@@ -71,11 +71,11 @@ class GpMap:
         centre = self.landed_mm.mean(axis=0)
         k = (1.0 - self.shares) * matern(distances(landed, self.landed_mm), self.lengths_mm)
         W = k @ self.inverse
-        columns = _columns(landed - centre)
+        columns = rigid_columns(landed - centre)
         means = np.einsum("mcp,gp->gmc", columns, self.step) + k @ self.alpha
         mean = np.einsum("g,gmc->mc", self.weights, means)
         apart = means - mean
-        open_columns = columns - np.einsum("gmn,ncp->gmcp", W, _columns(self.landed_mm - centre))
+        open_columns = columns - np.einsum("gmn,ncp->gmcp", W, rigid_columns(self.landed_mm - centre))
         C = open_columns @ self.C_rigid[:, None] @ np.swapaxes(open_columns, -1, -2)
         C = C + (1.0 - np.sum(W * k, axis=-1))[..., None, None] * np.eye(3)
         size = small_sample_factor(self.freedom) * self.variance[:, None, None, None]
@@ -96,7 +96,7 @@ def gp_map(source: Array, target: Array, config: GpPositionConfig = _DEFAULTS) -
     weights, lengths, shares = _likely(target, se3.transform(T, source), config)
     for turn in range(_ROUNDS):
         landed = se3.transform(T, source)
-        columns, residuals = _columns(landed - landed.mean(axis=0)), target - landed
+        columns, residuals = rigid_columns(landed - landed.mean(axis=0)), target - landed
         correlations = (1.0 - shares) * matern(distances(landed, landed), lengths) + shares * np.eye(len(landed))
         inverse = np.asarray(np.linalg.inv(correlations), dtype=np.float64)
         weighted = np.einsum("gij,jcp->gicp", inverse, columns)
@@ -118,11 +118,6 @@ def matern(r: Array, length: Array | float) -> Array:
     return np.asarray((1.0 + x + x**2 / 3.0) * np.exp(-x))
 
 
-def _columns(about_centre: Array) -> Array:
-    """How points (N, 3) about a centre move with a shift and a turn about it: (N, 3, 6)."""
-    return np.concatenate([np.broadcast_to(np.eye(3), (len(about_centre), 3, 3)), -se3.hat(about_centre)], axis=2)
-
-
 def _moved(T: Array, step: Array, centre: Array) -> Array:
     """T after a shift and a turn about a centre."""
     turn = se3.exp(np.concatenate([np.zeros(3), step[3:]]))
@@ -131,7 +126,7 @@ def _moved(T: Array, step: Array, centre: Array) -> Array:
 
 def _likely(target: Array, landed: Array, config: GpPositionConfig) -> tuple[Array, Array, Array]:
     """Weights (G,), lengths in mm and noise shares (both (G, 1, 1)) of the largest marginal likelihood times prior."""
-    columns, residuals = _columns(landed - landed.mean(axis=0)), target - landed
+    columns, residuals = rigid_columns(landed - landed.mean(axis=0)), target - landed
     r = distances(landed, landed)
     scores = np.array([_log_likelihoods(matern(r, length), columns, residuals, config) for length in _LENGTHS_MM])
     scores += -0.5 * (np.log(_LENGTHS_MM / config.length_mm) / config.length_spread)[:, None] ** 2

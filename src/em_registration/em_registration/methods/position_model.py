@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import chi2, f
 
 from em_registration.methods.interface import Prediction, tips
+from lodestone_core.se3 import hat
 from lodestone_core.types import Array
 
 # A position map: points (..., M, 3) of the tracker, in mm, to where they are in the image.
@@ -70,3 +71,8 @@ def extent(points: Array) -> Array:
 def distances(a: Array, b: Array) -> Array:
     """Distances (..., M, N) of points (..., M, 3) from points (..., N, 3)."""
     return np.asarray(np.linalg.norm(a[..., :, None, :] - b[..., None, :, :], axis=-1))
+
+
+def rigid_columns(about_centre: Array) -> Array:
+    """How points (N, 3) about a centre move with a shift and a turn about it: (N, 3, 6)."""
+    return np.concatenate([np.broadcast_to(np.eye(3), (len(about_centre), 3, 3)), -hat(about_centre)], axis=2)

@@ -25,6 +25,10 @@ Basis = Callable[[Array], Array]
 # One pair more than there are coefficients an axis, so that residuals say how good the map is.
 AFFINE_LEAST_PAIRS = 5
 _DETERMINED = 1e-7
+# A direction of the coefficients that points shifted by their own residuals make up or wipe out is none that they determine.
+_MOST_SENSITIVE = 0.7
+# Step of a difference, as a share of the points' extent.
+_STEP = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,12 +57,7 @@ def linear_map(basis: Basis, source: Array, target: Array, *, new_pair: bool = T
     Q, R = np.linalg.qr(phi)
     diagonal = np.abs(np.diagonal(R, axis1=-2, axis2=-1))
     if np.any(diagonal < _DETERMINED * diagonal.max(axis=-1, keepdims=True)):
-        raise InputError(
-            "correspondences",
-            expected=f"points that determine {phi.shape[-1]} coefficients an axis",
-            got=f"{phi.shape[-2]} that lie so that they do not (in few planes or rows)",
-            remedy="spread the points through the volume, or take a lower degree",
-        )
+        raise _undetermined(phi.shape[-1], phi.shape[-2])
     coefficients = np.linalg.solve(R, np.swapaxes(Q, -1, -2) @ target)
     freedom = 3 * (phi.shape[-2] - phi.shape[-1])
     return LinearMap(basis, coefficients, R, scatter(target - phi @ coefficients, freedom), freedom, new_pair)
@@ -96,7 +95,30 @@ def fit_bernstein(correspondences: Correspondences, *, degree: int, new_pair: bo
     check_correspondences(correspondences, at_least=bernstein_least_pairs(degree), volume=True)
     source = correspondences.tracker_mm
     fitted = linear_map(bernstein_basis(source, degree), source, correspondences.image_mm, new_pair=new_pair)
+    if degree > 1 and _sensitivity(fitted, source) > _MOST_SENSITIVE:
+        raise _undetermined(len(fitted.R), len(source))
     return PositionModel(correspondences.tip_tool_mm, fitted)
+
+
+def _sensitivity(fitted: LinearMap, source: Array) -> float:
+    """How much the least determined direction of the coefficients changes when points move by their residuals: 1 is all of it.
+
+    Landmarks on a body near an ellipsoid leave one quadratic open, 1 - x^2/a^2 - y^2/b^2 - z^2/c^2: it is almost 0 on all of
+    them, and largest at the targets inside.
+    """
+    step = _STEP * float(extent(source)[0, 0])
+    shifts = step * np.eye(3)
+    slopes = np.concatenate([(fitted.basis(source + shift) - fitted.basis(source - shift)) / (2.0 * step) for shift in shifts])
+    return float(np.sqrt(fitted.variance) * np.linalg.norm(np.linalg.solve(fitted.R.T, slopes.T), 2))
+
+
+def _undetermined(coefficients: int, count: int) -> InputError:
+    return InputError(
+        "correspondences",
+        expected=f"points that determine {coefficients} coefficients an axis",
+        got=f"{count} that lie so that they do not (in few planes, or all on one surface)",
+        remedy="spread the points through the volume, or take a lower degree",
+    )
 
 
 def _affine(points: Array, centre: Array, size: Array) -> Array:

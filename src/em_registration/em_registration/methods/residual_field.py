@@ -42,7 +42,8 @@ class ResidualFieldMap:
         """Where points (M, 3) are."""
         weights, kriging = self.weights(points)
         variance = self.spread.variance(kriging, np.sum(weights**2, axis=-1))
-        factor = small_sample_factor(3 * len(self.residuals_mm) - RIGID_UNKNOWNS)
+        # What the errors at points left out say, each under a rigid map of one pair fewer.
+        factor = small_sample_factor(3 * (len(self.residuals_mm) - 1) - RIGID_UNKNOWNS)
         return Prediction(self.rigid.land(points) + weights @ self.residuals_mm, isotropic(factor * variance))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from em_registration.methods.checks import check_correspondences
 from em_registration.methods.interface import Correspondences, Prediction
-from em_registration.methods.position_model import PositionModel, small_sample_factor, symmetric
+from em_registration.methods.position_model import PositionModel, rigid_columns, small_sample_factor, symmetric
 from em_registration.methods.rigid import RIGID_UNKNOWNS, rigid_map
 from lodestone_core import se3
 from lodestone_core.types import Array
@@ -24,7 +24,7 @@ LEAST_PAIRS = 4
 _BELIEF_PAIRS = 6.0
 # Error along an axis never below this share of the mean one: three points leave no residual out of their plane.
 _LEAST_SHARE = 1e-3
-_ROUNDS, _STILL = 30, 1e-9
+_ROUNDS, _STILL_RAD = 30, 1e-8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class WeightedRigidMap:
     def __call__(self, points: Array) -> Prediction:
         """Where points (M, 3) are."""
         landed = se3.transform(self.T_image_tracker, points)
-        J = _columns(landed - self.centre_mm)
+        J = rigid_columns(landed - self.centre_mm)
         C = J @ self.C_rigid @ np.swapaxes(J, 1, 2) + float(self.new_pair) * self.C_pair
         return Prediction(landed, symmetric(small_sample_factor(self.freedom) * C))
 
@@ -69,7 +69,7 @@ def weighted_rigid_map(source: Array, target: Array, *, new_pair: bool = True) -
         normal = np.einsum("icp,icq->pq", J, WJ)
         turn = np.linalg.solve(normal, np.einsum("icp,ic->p", WJ, residuals))
         R = se3.exp(np.concatenate([np.zeros(3), turn]))[:3, :3] @ R
-        if np.linalg.norm(turn) < _STILL:
+        if np.linalg.norm(turn) < _STILL_RAD:
             break
     C_rigid = np.zeros((6, 6))
     C_rigid[:3, :3], C_rigid[3:, 3:] = C / len(source), np.linalg.inv(normal)
@@ -84,8 +84,3 @@ def _pair_covariance(residuals: Array, freedom: int) -> Array:
     seen = residuals.T @ residuals / pairs
     C = (pairs * seen + _BELIEF_PAIRS * total * np.eye(3)) / (pairs + _BELIEF_PAIRS)
     return np.asarray(C + (_LEAST_SHARE * total + np.finfo(np.float64).tiny) * np.eye(3))
-
-
-def _columns(about_centre: Array) -> Array:
-    """How points (N, 3) about a centre move with a shift and a turn about it: (N, 3, 6)."""
-    return np.concatenate([np.broadcast_to(np.eye(3), (len(about_centre), 3, 3)), -se3.hat(about_centre)], axis=2)

@@ -1,0 +1,100 @@
+"""What is read off the poses and indicators of one frame, for every row of a watch at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from em_registration.detection.layout import Layout
+from lodestone_core.types import Array
+
+CHANNELS = 6
+MM_A_RADIAN = 60.0
+"""Lever with which rotations are put on a scale with translations: half the usual distance of two sensors."""
+PLACE_MM = 100.0
+FEATURES = 16
+LEAST_INDICATOR_MM = 1e-3
+Mask = npt.NDArray[np.bool_]
+
+
+class Channels:
+    """Values (rows, CHANNELS) and places (rows, FEATURES) of frames. The first frame of a row sets the origin of both.
+
+    An indicator is taken as its logarithm: its noise is a share of it, wherever it is measured. A relation is the place of sensor b
+    in the frame of a, mm, and its small rotation, times MM_A_RADIAN; where one of them has five degrees of freedom only what does not
+    depend on the roll: the distance, the two axes against the line between the sensors, and against each other.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._seen = np.zeros(len(layout.rows), dtype=bool)
+        self._centre_mm = np.zeros((len(layout.rows), 3))
+        self._R_reference = np.tile(np.eye(3), (len(layout.rows), 1, 1))
+
+    def grown(self, layout: Layout) -> Channels:
+        """The same for a longer layout."""
+        longer, n = Channels(layout), len(self._seen)
+        longer._seen[:n], longer._centre_mm[:n], longer._R_reference[:n] = self._seen, self._centre_mm, self._R_reference
+        return longer
+
+    def read(self, T: Array, indicator_mm: Array, five_dof: Mask) -> tuple[Array, Array, Mask]:
+        """Values, places and which rows were seen, of tools' poses (N, 4, 4), NaN where there is none, and indicators (N,)."""
+        rows = self.layout
+        with_generator = np.concatenate([T, np.eye(4)[None]])  # index -1 is the generator
+        T_a, T_b, T_place = with_generator[rows.first], with_generator[rows.second], with_generator[rows.place]
+        flat = np.append(five_dof, False)
+        rolls = (flat[rows.first] | flat[rows.second]) & rows.relation
+        T_ab = _between(T_a, T_b)
+        indicator = np.append(indicator_mm, np.nan)[rows.place]
+        told = np.isfinite(np.where(rows.relation, T_ab[:, 0, 3] + T_ab[:, 0, 0], T_place[:, 0, 3] + indicator))
+        self._begin(told & ~self._seen, T_place, T_ab)
+        values = np.zeros((len(rows.rows), CHANNELS))
+        values[:, 0] = np.log(np.maximum(indicator, LEAST_INDICATOR_MM))
+        values = np.where(rows.relation[:, None], self._relation(T_ab), values)
+        if rolls.any():
+            values[rolls] = _without_roll(T_a[rolls], T_b[rolls])
+        return np.where(told[:, None], values, 0.0), np.where(told[:, None], places(T_place, self._centre_mm), 0.0), told
+
+    def _begin(self, new: Mask, T_place: Array, T_ab: Array) -> None:
+        if new.any():
+            self._seen |= new
+            self._centre_mm[new] = T_place[new, :3, 3]
+            self._R_reference[new] = T_ab[new, :3, :3]
+
+    def _relation(self, T_ab: Array) -> Array:
+        turned = np.swapaxes(self._R_reference, 1, 2) @ T_ab[:, :3, :3]
+        # Half the skew part: the rotation vector to second order, and finite for any rotation.
+        skew = np.stack([turned[:, 2, 1] - turned[:, 1, 2], turned[:, 0, 2] - turned[:, 2, 0], turned[:, 1, 0] - turned[:, 0, 1]], axis=1)
+        return np.concatenate([T_ab[:, :3, 3], 0.5 * MM_A_RADIAN * skew], axis=1)
+
+
+def used_channels(layout: Layout, five_dof: Mask) -> Mask:
+    """Which channels (rows, CHANNELS) hold anything."""
+    used = np.ones((len(layout.rows), CHANNELS), dtype=bool)
+    used[~layout.relation, 1:] = False
+    flat = np.append(five_dof, False)
+    used[(flat[layout.first] | flat[layout.second]) & layout.relation, 4:] = False
+    return used
+
+
+def places(T: Array, centre_mm: Array) -> Array:
+    """Features (rows, FEATURES) of poses: 1, place, its products, and the directions of the sensor's x and z axes."""
+    x, y, z = ((T[:, :3, 3] - centre_mm) / PLACE_MM).T
+    products = (x * x, y * y, z * z, x * y, x * z, y * z)
+    return np.stack([np.ones_like(x), x, y, z, *products, *T[:, :3, 0].T, *T[:, :3, 2].T], axis=1)
+
+
+def _between(T_a: Array, T_b: Array) -> Array:
+    """T_a_b (N, 4, 4)."""
+    T_ab = np.zeros_like(T_a)
+    R_t = np.swapaxes(T_a[:, :3, :3], 1, 2)
+    T_ab[:, :3, :3] = R_t @ T_b[:, :3, :3]
+    T_ab[:, :3, 3] = (R_t @ (T_b[:, :3, 3] - T_a[:, :3, 3])[:, :, None])[:, :, 0]
+    return T_ab
+
+
+def _without_roll(T_a: Array, T_b: Array) -> Array:
+    line = T_b[:, :3, 3] - T_a[:, :3, 3]
+    axis_a, axis_b = T_a[:, :3, 2], T_b[:, :3, 2]
+    told = [np.linalg.norm(line, axis=1), (axis_a * line).sum(axis=1), (axis_b * line).sum(axis=1)]
+    return np.stack([*told, MM_A_RADIAN * (axis_a * axis_b).sum(axis=1), *[np.zeros(len(line))] * 2], axis=1)
