@@ -19,6 +19,7 @@ from lodestone_core.results import Picture, pictures
 from lodestone_core.types import Array
 
 _RED, _BLUE, _GREEN, _GREY = "#c8102e", pictures.COLOURS[0], pictures.COLOURS[2], "#5b6675"
+_ASIDE_DEG, _ABOVE_DEG = 30.0, 10.0
 # What says how sure it is along the needle: the first of these that is there.
 _WITH_RADIUS = (BETTER, "gp_position", "rigid")
 
@@ -48,7 +49,7 @@ def _augmentation(experiment: Experiment, path: Path) -> Picture:
         ("tracker", experiment.tracker_mm, [s.points_mm for s in chosen], _BLUE),
         ("image", experiment.image_mm, [experiment.labels(s.points_mm) for s in chosen], _GREEN),
     )
-    with pictures.figure(path, 10.0, 4.8) as figure:
+    with pictures.figure_file(path, 10.0, 4.8) as figure:
         for index, (name, landmarks, grids, colour) in enumerate(sides, start=1):
             axes = figure.add_subplot(1, 2, index, projection="3d")
             for grid in grids:
@@ -61,7 +62,7 @@ def _augmentation(experiment: Experiment, path: Path) -> Picture:
 
 
 def _error_in_space(experiment: Experiment, truth: Array, error: Array, path: Path) -> Picture:
-    with pictures.figure(path, 8.0, 5.6) as figure:
+    with pictures.figure_file(path, 8.0, 5.6) as figure:
         axes = figure.add_subplot(projection="3d")
         highest = float(np.percentile(error, 98))
         dots = axes.scatter(*truth.T, c=error, s=10, cmap="viridis", vmin=0.0, vmax=highest, depthshade=False)
@@ -75,7 +76,7 @@ def _error_in_space(experiment: Experiment, truth: Array, error: Array, path: Pa
 def _bland_altman(predicted: Array, truth: Array, path: Path) -> Picture:
     """Difference against mean of predicted and true coordinates (N, 3), an axis a panel, as figure 5 of the paper."""
     mean, apart = 0.5 * (predicted + truth), predicted - truth
-    with pictures.figure(path, 10.0, 3.4) as figure:
+    with pictures.figure_file(path, 10.0, 3.4) as figure:
         shared = figure.subplots(1, 3, sharey=True)
         for i, (axes, name) in enumerate(zip(shared, "xyz", strict=True)):
             bias, spread = float(apart[:, i].mean()), 1.96 * float(apart[:, i].std(ddof=1))
@@ -99,7 +100,7 @@ def _needle(experiment: Experiment, network: AttentionModel, beside: Mapping[str
     truth, mapped = experiment.labels(needle.tips_mm), network(needle.tips_mm)
     name = next((known for known in _WITH_RADIUS if known in beside), "")
     sure = beside[name].model(poses_at(needle.tips_mm)) if name else None
-    with pictures.figure(path, 11.0, 4.4) as figure:
+    with pictures.figure_file(path, 11.0, 4.4) as figure:
         grid = figure.add_gridspec(1, 3, width_ratios=(1.0, 1.0, 1.25))
         for column, (first, second) in enumerate(((0, 1), (0, 2))):
             axes = figure.add_subplot(grid[column])
@@ -150,7 +151,11 @@ def _landmarks(axes: Any, landmarks: Array) -> None:
 
 
 def _space(axes: Any, points: Array) -> None:
+    """Axes of one scale, seen from where the points (N, 3) cover most."""
+    _, _, principal = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    normal = principal[2] if principal[2, 2] >= 0.0 else -principal[2]
+    axes.view_init(elev=np.degrees(np.arcsin(normal[2])) + _ABOVE_DEG, azim=np.degrees(np.arctan2(normal[1], normal[0])) + _ASIDE_DEG)
     axes.set(xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")
-    pictures.equal_axes(axes, points, zoom=0.92)
+    pictures.equal_axes(axes, points, zoom=0.95)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(MaxNLocator(3))
