@@ -9,4 +9,5 @@ PROTOCOLS: dict[str, str] = {
     "em_bag": "em_registration.protocols.em_bag:run",
     "em_metal": "em_registration.protocols.em_metal:run",
     "cis_em": "em_registration.protocols.cis_em:run",
+    "em_paper": "em_registration.protocols.em_paper:run",
 }
