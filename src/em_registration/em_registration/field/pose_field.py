@@ -27,6 +27,8 @@ from lodestone_core.types import Array
 _CONFIG = PoseFieldConfig()
 _CHECKS = CorrespondenceConfig(points=PairedPointsConfig(min_separation_mm=0.0))
 LEAST = 3
+AT_ONCE = 1_000_000
+"""Entries of covariance matrices that are worked on together."""
 STRAY_FROM, STRAY_ROUNDS, LEAST_FOR_STRAY = 50.0, 3, 7
 """Squared error over its expectation (chi-square of 3) from which a correspondence is a stray one: one in 10^10 honest ones."""
 LEAST_TO_LEAVE_OUT = 4
@@ -140,7 +142,7 @@ def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> 
     """Weigh all hypotheses on the data and keep those that are probable.
 
     Correspondences that the others contradict are mistrusted, as `inverse_weights` says. A place may be touched more than once, held
-    another way. Raises InputError for what no registration follows from: too few, collinear, mirrored, exchanged or stray pairs, other units.
+    another way. Raises InputError for what no registration follows from: too few, collinear, mirrored, exchanged or stray ones, units.
     """
     check_correspondences(data, LEAST, config=_CHECKS)
     field = _searched(_prepared(data, np.ones(len(data))), config)
@@ -155,8 +157,10 @@ def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> 
 def _searched(prepared: _Prepared, config: PoseFieldConfig) -> PoseField:
     """The field of the hypotheses that are probable."""
     h = hypotheses(config)
-    found, _ = prepared.fits(h, config)
-    evidence = found.log_evidence + h.log_prior
+    # Some at a time: all of them at once would want fresh memory by the hundred megabytes, which takes longer than the arithmetic.
+    some = max(1, AT_ONCE // len(prepared.data) ** 2)
+    parts = [prepared.fits(h.take(slice(i, i + some)), config)[0].log_evidence for i in range(0, len(h), some)]
+    evidence = np.concatenate(parts) + h.log_prior
     probabilities = posterior(evidence / config.temperature, config.kept)
     distorted = float(posterior(evidence, len(h))[h.ratio > 0.0].sum())
     return _weighed(prepared, config, h.take(np.flatnonzero(probabilities > NEGLIGIBLE)), distorted)

@@ -65,17 +65,9 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         **METHODS,
     }
     methods = {name: known[name] for name in methods_of(protocol, tuple(known))}
-    offsets = _known_offsets(inputs["static_poses"], config)
+    offsets = known_offsets(inputs["static_poses"], config)
     cases = [(name, None) for name in config.sets] + [(name, offsets) for name in config.known_offset_sets]
-    found: dict[tuple[str, str], Held] = {}
-    refused: dict[tuple[str, str], str] = {}
-    for done, (name, known_offsets) in enumerate(cases):
-        for s, poses in enumerate(read_static_poses(inputs["static_poses"], name)):
-            for target in config.targets:
-                case = f"{name} sensor_{s} at the {target}"
-                offset = None if known_offsets is None else known_offsets[s]
-                _score(case, poses, offset, target, methods, config, found, refused)
-        tell(progress, (done + 1) / len(cases), name)
+    found, refused = held_out(inputs["static_poses"], cases, methods, config, progress)
     rows = [row for (method, case), held in found.items() for row in _rows(method, case, held, protocol["seed"])]
     tables = [_summary(found), Table("refused", "Methods that do not apply", ("case", "method", "why"), _refusals(refused))]
     return conclude(protocol, inputs, rows, tables, _pictures(found, out), NOTES)
@@ -87,7 +79,26 @@ NOTES = (
 )
 
 
-def _known_offsets(path: Path, config: EmStaticConfig) -> list[Array]:
+def held_out(
+    path: Path,
+    cases: Sequence[tuple[str, list[Array] | None]],
+    methods: Mapping[str, Method],
+    config: EmStaticConfig,
+    progress: Progress | None = None,
+) -> tuple[dict[tuple[str, str], Held], dict[tuple[str, str], str]]:
+    """Results by method and case of all sensors of these sets (with their offsets where these are known), and why a method has none."""
+    found: dict[tuple[str, str], Held] = {}
+    refused: dict[tuple[str, str], str] = {}
+    for done, (name, offsets) in enumerate(cases):
+        for s, poses in enumerate(read_static_poses(path, name)):
+            for target in config.targets:
+                offset = None if offsets is None else offsets[s]
+                _score(f"{name} sensor_{s} at the {target}", poses, offset, target, methods, config, found, refused)
+        tell(progress, (done + 1) / len(cases), name)
+    return found, refused
+
+
+def known_offsets(path: Path, config: EmStaticConfig) -> list[Array]:
     """T_sensor_marker of each sensor, the mean over the clean sets."""
     if not config.known_offset_sets:
         return []
