@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ros
 def test_a_simulated_walk_ends_in_a_registration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_DOMAIN_ID", "")
     out = tmp_path / "registration.yaml"
-    assert run(Options(("sim:=true",), None, out, None, "", None, "", None, 20.0)) == 0
+    assert run(Options(("sim:=true",), None, out, None, "", None, "", None, 11.0)) == 0
     model = load_registration(out)
     assert set(model.tools) == {"0", "1"}
     assert model.fre_mm < 0.5

@@ -50,6 +50,12 @@ def test_four_tools_at_forty_hertz_lose_nothing_and_arrive_in_time(tmp_path: Pat
     assert value(result, "repeats") == 0
 
 
+def test_eight_tools_are_corrected_by_a_field_that_is_fitted_again_meanwhile(tmp_path: Path) -> None:
+    result = short("bench_registration", tmp_path, {"duration_s": 5.0, "refits": 1, "points": 60})
+    assert result.passed, result.rows
+    assert value(result, "pipeline_p99") > 0.0
+
+
 def test_a_replugged_tracker_is_back_in_time(tmp_path: Path) -> None:
     result = short("bench_replug", tmp_path, {"duration_s": 20.0, "period_s": 5.0, "warm_up_s": 4.0})
     assert result.passed, result.rows

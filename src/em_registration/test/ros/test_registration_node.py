@@ -114,3 +114,15 @@ def test_a_replayed_frame_gives_to_the_last_bit_what_a_controller_received(node:
                 np.testing.assert_array_equal(received.T_parent_child, live[estimate.child].T_parent_child)
                 assert received.expected_tre_mm == live[estimate.child].expected_tre_mm
         assert len(live) == 4
+
+
+def test_the_diagnostics_say_how_long_a_pose_takes_and_what_the_watch_over_the_field_has_learnt(
+    node: RegistrationNode, log: list[tuple[str, Any]]
+) -> None:
+    for number in range(1, 6):
+        node._on_tools(frame_msg(number))
+    node._report_watch()
+    said = node.diagnostics._latest
+    assert 0.0 < float(str(said["pipeline"].values["ms_per_pose_mean"])) <= float(str(said["pipeline"].values["ms_per_pose_max"]))
+    assert said["pipeline"].values["frames"] == 5
+    assert "learning the undisturbed field" in said["distortion 0"].reason
