@@ -21,6 +21,7 @@ LEAST_SIGMA = 0.03
 PRIOR_SAMPLES = 10.0
 PASSES = 3
 """Mean and noise depend on one another; so often each is fitted to the other when a row begins."""
+BLOCKS = 3
 _LEAST = LEAST_SIGMA**2 * np.eye(CHANNELS)
 _PRECISIONS = np.array([np.diag([1e-6, *[slope**-2] * (FEATURES - 1)]) for slope in SLOPES])[:, None]
 _LOG_PRECISIONS = np.linalg.slogdet(_PRECISIONS)[1]
@@ -91,6 +92,22 @@ class Baseline:
         for _ in range(PASSES):
             self._add(place, values, valid & rows, np.where(rows, 0.0, 1.0))
             self._learn_scale(place, values, valid & rows, np.where(rows, 0.0, 1.0))
+
+    def held_out(self, place: Array, values: Array, valid: Mask) -> tuple[Array, Array]:
+        """Whitened residuals (frames, rows, CHANNELS) and spreads (frames, rows) of these frames, each block of them seen by a model that
+        was fitted to the others; 0 where a row does not count.
+        """
+        residuals, spreads = np.zeros_like(values), np.zeros(valid.shape)
+        for block in np.array_split(np.arange(len(place)), BLOCKS):
+            others = Baseline(self.freedom)
+            others.scale, others._offset = self.scale, self._offset
+            others._add(*(np.delete(each, block, axis=0) for each in (place, values, valid)), np.zeros(len(self.freedom)))
+            for frame in block:
+                mean, factor, spread = others.predict(place[frame])
+                residual = self.whitened(values[frame] - mean, factor)
+                residuals[frame] = np.where(valid[frame, :, None], residual, 0.0)
+                spreads[frame] = np.where(valid[frame], spread, 0.0)
+        return residuals, spreads
 
     def learn(self, place: Array, values: Array, valid: Mask, most_samples: float) -> None:
         """Take further frames in; what was learnt before counts less and less beyond `most_samples`."""

@@ -85,7 +85,7 @@ class Watch:
 
     def step(self, frame: Frame) -> Reading:
         """Take one frame in. Stamps may not fall; see `forget_the_moment`."""
-        values, place, told = self.channels.read(frame.T_tracker_tool, frame.indicator_mm, frame.five_dof)
+        values, place, told = self.channels.read(frame.stamp_s, frame.T_tracker_tool, frame.indicator_mm, frame.five_dof)
         used = used_channels(self.layout, frame.five_dof)
         self.baseline.freedom = used.sum(axis=1)
         mean, factor, spread = self.baseline.predict(place)
@@ -102,7 +102,7 @@ class Watch:
         statistic = self._statistic(square, used, fresh, self._known_points(frame))
         highest = statistic.max(axis=(0, 1))
         self._learn(frame.stamp_s, place, np.where(begun[:, None], mean + self.baseline.coloured(residual, factor), values), told, highest)
-        self._smoother.note(square.sum(axis=2) / np.maximum(used.sum(axis=1), 1), begun, elapsed_s)
+        self._smoother.note((self._smoother.mean**2).sum(axis=2) / np.maximum(used.sum(axis=1), 1), begun, elapsed_s)
         return Reading(statistic, *self._more(fresh, factor, spread))
 
     def forget_the_moment(self) -> None:
@@ -148,7 +148,7 @@ class Watch:
         disturbed = (highest > self._config.quiet * self._config.threshold) @ self.layout.members > 0
         self.lessons.add(stamp_s, place, values, told, disturbed)
         if self.lessons.complete:
-            self.lessons.close(self.baseline, self._smoother, self.layout.relation)
+            self.lessons.close(self.channels, self.baseline, self._smoother)
 
     def _more(self, fresh: Mask, factor: Array, spread: Array) -> tuple[Array, Array, Array]:
         """Learnt, disagreement and novelty of the bodies."""
