@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from lodestone_bench.emulators.aurora_setup import Paths, recording_emulator, sc
 from lodestone_bench.emulators.control import send_request
 from lodestone_bench.emulators.host_clock import HostClock
 from lodestone_bench.sources.recording import RecordingSource
-from lodestone_bench.world.config import default_script, fault_entries, read_script
+from lodestone_bench.world.config import Script, default_script, fault_entries, read_script
+from lodestone_bench.world.metal_config import default_metal
 from lodestone_core.errors import InputError
 from lodestone_core.yaml_file import read_yaml
 
@@ -55,8 +57,13 @@ def make_emulator(options: argparse.Namespace) -> AuroraEmulator:
     paths, faults = Paths(options.link, options.control), _faults(options.faults)
     if options.recording is not None:
         return recording_emulator(RecordingSource.read(options.recording, loop=options.loop), paths, faults, options.seed)
-    script = read_script(options.script) if options.script is not None else default_script(options.tools, options.rate, options.seed)
+    script = read_script(options.script) if options.script is not None else _default_script(options)
     return scripted_emulator(script, paths, faults, HostClock() if options.pause_with_host else time.monotonic)
+
+
+def _default_script(options: argparse.Namespace) -> Script:
+    script = default_script(options.tools, options.rate, options.seed)
+    return replace(script, metal=default_metal()) if options.metal else script
 
 
 def _faults(path: Path | None) -> tuple[Mapping[str, Any], ...]:
@@ -85,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--faults", type=Path, help="schedule of requests (YAML list, each with at_s or tracking_s)")
     parser.add_argument("--tools", type=int, default=4, choices=range(1, _MOST_TOOLS + 1), help="tools of the default world")
     parser.add_argument("--rate", type=float, default=40.0, help="frames per second of the default world")
+    parser.add_argument("--metal", action="store_true", help="metal beside the default world, out until `metal_in` is asked for")
     parser.add_argument("--seed", type=int, default=0, help="seed of noise and faults")
     parser.add_argument("--loop", action="store_true", help="begin the recording again at its end")
     parser.add_argument("--pause-with-host", action="store_true", help="the device pauses while this machine does not run it")

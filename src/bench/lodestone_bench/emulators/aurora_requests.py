@@ -14,6 +14,7 @@ from lodestone_bench.emulators.aurora_device import AuroraDevice
 from lodestone_bench.emulators.aurora_ports import Condition
 from lodestone_bench.emulators.aurora_statistics import state, statistics
 from lodestone_bench.faults import REPLY_FAULTS, ReplyFault
+from lodestone_bench.sources.scripted import ScriptedSource
 from lodestone_core.config import REQUIRED, load_config, option
 from lodestone_core.errors import InputError
 
@@ -114,6 +115,13 @@ class SetFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class OfMetal:
+    """A request about metal of the scripted world."""
+
+    body: str = option("", doc="name of the piece; empty for all")
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A request that was understood."""
 
@@ -132,10 +140,12 @@ def parse_request(request: Mapping[str, Any]) -> Request:
 
 
 def check_tool(device: AuroraDevice, request: Request) -> None:
-    """Raises InputError when the request is about a tool that the device does not have."""
+    """Raises InputError when the request is about a tool or a piece of metal that there is not."""
     name = getattr(request.fields, "tool", "")
     if name:
         _condition(device, name)
+    if isinstance(request.fields, OfMetal):
+        _scripted(device).check_metal(request.fields.body)
 
 
 def perform(emulator: AuroraEmulator, request: Request) -> dict[str, Any]:
@@ -212,6 +222,18 @@ def _set_frame(emulator: AuroraEmulator, fields: SetFrame) -> None:
     emulator.device.measuring.set_frame(emulator.clock(), fields.value)
 
 
+def _scripted(device: AuroraDevice) -> ScriptedSource:
+    source = device.measuring.source
+    if not isinstance(source, ScriptedSource):
+        raise InputError("request: metal", expected="a scripted world", got="a recording", remedy="start the emulator with --script")
+    return source
+
+
+def _move_metal(emulator: AuroraEmulator, fields: OfMetal, *, into: bool) -> None:
+    elapsed_s = emulator.device.measuring.elapsed_s(emulator.clock())
+    _scripted(emulator.device).move_metal(fields.body, into, elapsed_s)
+
+
 def _reply_fault(emulator: AuroraEmulator, fields: ReplyFault, *, name: str) -> None:
     emulator.faults.add(name, fields, emulator.clock())
 
@@ -244,6 +266,8 @@ _KINDS: dict[str, tuple[type[Any], _Perform]] = {
     "port_status": (PortBits, _port_status),
     "error_indicator": (ErrorIndicator, _error_indicator),
     "zero_serial": (ZeroSerial, _zero_serial),
+    "metal_in": (OfMetal, partial(_move_metal, into=True)),
+    "metal_out": (OfMetal, partial(_move_metal, into=False)),
     "set_frame": (SetFrame, _set_frame),
     "statistics": (Nothing, lambda emulator, fields: statistics(emulator)),
     "state": (Nothing, lambda emulator, fields: state(emulator)),

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from lodestone_bench.emulators.host_clock import HostClock
+from lodestone_bench.sources.scripted import ScriptedSource
 
 if TYPE_CHECKING:
     from lodestone_bench.emulators.aurora_emulator import AuroraEmulator
@@ -51,12 +52,14 @@ def statistics(emulator: AuroraEmulator) -> dict[str, Any]:
 def state(emulator: AuroraEmulator) -> dict[str, Any]:
     """What the device and its line are in now."""
     device = emulator.device
+    elapsed_s = device.measuring.elapsed_s(emulator.clock())
     return {
         "mode": device.mode.value,
         "baud": device.baud,
         "host_baud": emulator.line.host_baud() if emulator.line.plugged_in else 0,
         "plugged_in": emulator.line.plugged_in,
         "link": str(emulator.line.link),
+        "metal_out": source.metal_out(elapsed_s) if isinstance(source := device.measuring.source, ScriptedSource) else {},
         "handles": {
             f"{handle.number:02X}": {
                 "tool": handle.tool.name,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lodestone_bench.emulators.aurora_config import DeviceConfig, PlugConfig
+from lodestone_bench.world.metal_config import MetalConfig
 from lodestone_core.config import load_config, option, section
 from lodestone_core.errors import InputError
 from lodestone_core.yaml_file import read_yaml
@@ -69,7 +70,7 @@ class ReferenceConfig:
 
 @dataclass(frozen=True, slots=True)
 class WorldConfig:
-    """The scalars of a script; bodies, tools and faults stand beside them in the file."""
+    """The scalars of a script; bodies, tools, metal and faults stand beside them in the file."""
 
     rate_hz: float = option(40.0, unit="Hz", doc="frames per second of the tracker", minimum=0.1, maximum=1000.0)
     latency_ms: float = option(0.0, unit="ms", doc="from the measurement to its being there to be read", minimum=0.0)
@@ -81,12 +82,13 @@ class WorldConfig:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A whole script file. `faults` are requests as the control socket takes them, with `at_s` or `tracking_s`."""
+    """A whole script file. `faults` are requests as the control socket takes them, with `at_s` or `tracking_s`; `metal` may be empty."""
 
     world: WorldConfig
     bodies: Mapping[str, BodyConfig]
     tools: Mapping[str, ToolConfig]
     faults: tuple[Mapping[str, Any], ...] = field(default=())
+    metal: Mapping[str, MetalConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a body that nobody described."""
@@ -106,15 +108,17 @@ def script_of(tree: Any, where: str = "script") -> Script:
     tree = {} if tree is None else tree
     if not isinstance(tree, Mapping):
         raise InputError(where, expected="a mapping", got=type(tree).__name__, remedy="write `key: value` lines")
-    rest = {key: value for key, value in tree.items() if key not in ("bodies", "tools", "faults")}
+    rest = {key: value for key, value in tree.items() if key not in ("bodies", "tools", "faults", "metal")}
     default = default_script(2)
     bodies = {n: load_config(BodyConfig, v, f"{where}: bodies.{n}") for n, v in _named(tree, "bodies", where).items()}
     tools = {n: load_config(ToolConfig, v, f"{where}: tools.{n}") for n, v in _named(tree, "tools", where).items()}
+    metal = {n: load_config(MetalConfig, v, f"{where}: metal.{n}") for n, v in _named(tree, "metal", where).items()}
     return Script(
         world=load_config(WorldConfig, rest, where),
         bodies=bodies or default.bodies,
         tools=tools or default.tools,
         faults=fault_entries(tree.get("faults"), where),
+        metal=metal,
     )
 
 

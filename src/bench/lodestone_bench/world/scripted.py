@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from lodestone_bench.world.config import BodyConfig, Script, ToolConfig, Vector
+from lodestone_bench.world.metal import Metal
 from lodestone_core import se3
 
 Array = npt.NDArray[np.float64]
 NOISE_ROWS = 4096
 """After so many samples a tool's noise repeats."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredTool:
+    """Poses (N, 4, 4) in mm, the tracker's error indicator (N,) in mm, and whether it found a pose at all (N,)."""
+
+    T: Array
+    error_mm: Array
+    solved: npt.NDArray[np.bool_]
 
 
 class ScriptedWorld:
@@ -24,6 +37,7 @@ class ScriptedWorld:
         self._T_body_marker = _rigid(reference.mount_mm, reference.mount_deg)
         self._mounts = {name: _rigid(tool.mount_mm, tool.mount_deg) for name, tool in script.tools.items()}
         names = [*script.tools, "reference"]
+        self.metal = Metal(script.metal)
         self._noise = {name: _noise_table(script.world.seed, i) for i, name in enumerate(names)}
 
     def T_field_tool(self, name: str, times_s: Array) -> Array:
@@ -34,9 +48,13 @@ class ScriptedWorld:
 
     def measured_tool(self, name: str, times_s: Array, numbers: npt.NDArray[np.int64]) -> Array:
         """Poses as the tracker measures them, sample by sample."""
-        tool = self.script.tools[name]
-        T = self._disturbed(self.T_field_tool(name, times_s), name, numbers, tool.noise_mm, tool.noise_deg)
-        return without_roll(T) if tool.plug.degrees_of_freedom == 5 else T
+        return self.measured_tools(times_s, numbers, (name,))[name].T
+
+    def measured_tools(self, times_s: Array, numbers: npt.NDArray[np.int64], names: Sequence[str] | None = None) -> dict[str, MeasuredTool]:
+        """All tools, or those named, as the tracker measures them, sample by sample."""
+        names = list(self.script.tools) if names is None else names
+        seen = self.metal.seen(np.stack([self.T_field_tool(name, times_s) for name in names]), times_s)
+        return {name: self._measured(name, numbers, seen.T[i], seen.residual_mm[i], seen.solved[i]) for i, name in enumerate(names)}
 
     def T_image_marker(self, times_s: Array) -> Array:
         """True poses of the reference marker."""
@@ -47,6 +65,14 @@ class ScriptedWorld:
         """Poses of the marker as the optical tracker measures them."""
         reference = self.script.world.reference
         return self._disturbed(self.T_image_marker(times_s), "reference", numbers, reference.noise_mm, reference.noise_deg)
+
+    def _measured(
+        self, name: str, numbers: npt.NDArray[np.int64], T_seen: Array, residual_mm: Array, solved: npt.NDArray[np.bool_]
+    ) -> MeasuredTool:
+        tool = self.script.tools[name]
+        T = self._disturbed(T_seen, name, numbers, tool.noise_mm, tool.noise_deg)
+        T = without_roll(T) if tool.plug.degrees_of_freedom == 5 else T
+        return MeasuredTool(T, np.hypot(tool.error_mm, residual_mm), solved)
 
     def _disturbed(self, T: Array, name: str, numbers: npt.NDArray[np.int64], noise_mm: float, noise_deg: float) -> Array:
         rows = self._noise[name][numbers % NOISE_ROWS]
