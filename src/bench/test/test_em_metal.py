@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from lodestone_bench.em_physics.coils import Generator, planar_generator
 from lodestone_bench.em_physics.conduction import effective_permeability, sheet_impedance, wavenumber, wire_impedance
 from lodestone_bench.em_physics.element import Element
+from lodestone_bench.em_physics.kits import apart
 from lodestone_bench.em_physics.loops import MU0
 from lodestone_bench.em_physics.metal import respond
 from lodestone_bench.em_physics.ring import OHM, Ring
@@ -228,6 +229,18 @@ def test_currents_lag_behind_and_resistance_turns_their_phase() -> None:
     signed = np.rad2deg(phases) if flux > 0 else np.rad2deg(phases) - 180.0
     assert np.cos(np.deg2rad(signed[0])) == pytest.approx(1.0, abs=1e-6)
     assert np.sin(np.deg2rad(signed[1])) > 0.99
+
+
+def test_distances_from_the_bodies_are_those_of_their_shapes() -> None:
+    T = place((10.0, 0.0, 0.0))
+    points = np.array([[[10.0, 0.0, 50.0], [130.0, 0.0, 0.0], [10.0, 80.0, 0.0], [10.0, 30.0, 0.0], [190.0, 140.0, 0.0]]])
+    assert ring(T, 80.0, 4.0).distance(points)[0] == pytest.approx(
+        [np.hypot(80.0, 50.0) - 4.0, 36.0, -4.0, 46.0, np.hypot(180, 140) - 84.0]
+    )
+    assert rod(T, 60.0, 8.0).distance(points)[0] == pytest.approx([-8.0, 112.0, 72.0, 22.0, np.hypot(180.0, 140.0) - 8.0])
+    assert sheet(T, 200.0, 1.0, aspect=1.4).distance(points)[0] == pytest.approx([49.5, -0.5, -0.5, -0.5, np.hypot(40.0, 40.0) - 0.5])
+    near = (ring(T, 80.0, 4.0), sheet(place((10.0, 0.0, 20.0))), ring(place((10.0, 0.0, 9.0)), 80.0, 4.0))
+    assert apart(near[:2]).all() and not apart(near[1:]).all() and apart(near[:1]).all()
 
 
 def test_placements_are_independent() -> None:

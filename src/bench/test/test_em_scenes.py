@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from lodestone_bench.em_physics.anatomy import LANDMARKS, POSES, draw_anatomy
-from lodestone_bench.em_physics.kits import KINDS, clear_of_generator, draw_kit
+from lodestone_bench.em_physics.anatomy import FREE, LANDMARKS, POSES, draw_anatomy
+from lodestone_bench.em_physics.kits import KINDS, apart, clear_of_generator, draw_kit
 from lodestone_bench.em_physics.pool import Pool, rigid_residual_mm, scene_pool
 from lodestone_core import se3
 
@@ -39,14 +39,17 @@ def test_landmarks_are_spread_for_every_number_of_them() -> None:
         assert np.median(apart.min(axis=(1, 2)) / apart_of_last.min(axis=(1, 2))) > (0.99 if count == 60 else 1.3)
 
 
-def test_tools_point_inwards_within_45_degrees_with_any_roll() -> None:
+def test_a_tool_is_held_about_one_orientation_a_scene() -> None:
     anatomy = draw_anatomy(np.random.default_rng(0), 50)
-    T = anatomy.with_landmarks(np.random.default_rng(1), np.arange(50))[:, :LANDMARKS]
-    inwards = anatomy.T_field_body[:, None, :3, 3] - T[..., :3, 3]
-    cosine = np.einsum("spi,spi->sp", T[..., :3, 2], inwards) / np.linalg.norm(inwards, axis=-1)
-    assert np.rad2deg(np.arccos(cosine)).max() < 45.01
-    R = T[..., :3, :3].reshape(-1, 3, 3)
-    assert np.abs(Rotation.from_matrix(R).as_matrix() - R).max() < 1e-9
+    T = anatomy.with_landmarks(np.random.default_rng(1), np.arange(50))
+    local = np.swapaxes(anatomy.R_field_hold, 1, 2)[:, None] @ T[..., :3, :3]
+    assert np.rad2deg(np.arccos(local[..., 2, 2])).max() < 30.01
+    assert np.abs(np.linalg.det(T[..., :3, :3]) - 1.0).max() < 1e-9
+    angle = Rotation.from_matrix(local.reshape(-1, 3, 3)).magnitude()
+    assert np.rad2deg(angle).max() < 45.0 and np.rad2deg(angle).max() > 35.0, "tilt and roll together"
+    free = draw_anatomy(np.random.default_rng(0), 200, FREE)
+    turns = np.swapaxes(free.R_field_hold, 1, 2)[:, None] @ free.T_field_target[..., :3, :3]
+    assert np.abs(turns[..., 2, 2].mean()) < 0.05, "as many up as down"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,6 +62,7 @@ def test_metal_stays_outside_the_body_at_its_gap(kind: str) -> None:
         outline = np.concatenate([body.outline() for body in bodies], axis=1) - anatomy.T_field_body[:, None, :3, 3]
         beyond = np.einsum("spi,si->sp", outline, kit.away) - anatomy.support(kit.away)[:, None]
         assert beyond.min() > gap - 1e-6
+    assert apart(kit.bodies).mean() > 0.6, "most touch nothing; the others are not used"
     assert clear_of_generator(kit.at(np.full(40, 300.0), np.arange(40))).mean() > 0.5
 
 

@@ -7,8 +7,9 @@ Scale and shape need no registration. A mirror or a wrong pairing is claimed onl
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -122,33 +123,55 @@ def rigid_fit(source: Array, target: Array, weights: Array | None = None) -> tup
 def better_pairing(source: Array, target: Array) -> Order:
     """Order of the source points whose mutual distances agree best with those of the target, rigid motions left out."""
     D_source, D_target = _distances(source), _distances(target)
-    order = np.arange(len(source), dtype=np.intp)
-    if len(source) <= _EXHAUSTIVE:
-        return _least(itertools.permutations(range(len(source))), D_source, D_target)
-    while len(source) <= _SEARCHED:
-        best = _least(_exchanges(order), D_source, D_target)
+    count = len(source)
+    order = np.arange(count, dtype=np.intp)
+    if count <= _EXHAUSTIVE:
+        return _least(_all_orders(count), D_source, D_target)
+    while count <= _SEARCHED:
+        best = _least(order[_exchanges(count)], D_source, D_target) if count <= _TRIPLES else _exchanged(order, D_source, D_target)
         if np.array_equal(best, order):
             break
         order = best
     return order
 
 
-def _least(orders: Iterable[Sequence[int]], D_source: Array, D_target: Array) -> Order:
-    """The order of least misfit; the given one, which comes first, wins a tie."""
-    tried = [np.array(order, dtype=np.intp) for order in orders]
-    misfit = np.array([np.sum((D_source[np.ix_(order, order)] - D_target) ** 2) for order in tried])
-    return tried[int(np.flatnonzero(misfit <= misfit.min() * (1.0 + 1e-9))[0])]
+def _least(orders: Order, D_source: Array, D_target: Array) -> Order:
+    """Of orders (K, N) the one of least misfit; the given one, which comes first, wins a tie."""
+    i, j = np.triu_indices(len(D_target), k=1)
+    misfit = np.sum((D_source[orders[:, i], orders[:, j]] - D_target[i, j]) ** 2, axis=1)
+    return np.asarray(orders[int(np.flatnonzero(misfit <= misfit.min() * (1.0 + 1e-9))[0])])
 
 
-def _exchanges(order: Order) -> Iterator[list[int]]:
-    """This order and all that exchange two of it, or turn three round where there are few enough."""
-    yield order.tolist()
-    count = len(order)
-    triples = itertools.permutations(range(count), 3) if count <= _TRIPLES else iter(())
-    for places in itertools.chain(itertools.combinations(range(count), 2), triples):
-        changed = order.copy()
-        changed[list(places)] = np.roll(order[list(places)], 1)
-        yield changed.tolist()
+def _exchanged(order: Order, D_source: Array, D_target: Array) -> Order:
+    """This order with the two exchanged that lower the misfit most, or as it is where no exchange does."""
+    D = D_source[np.ix_(order, order)]
+    # The misfit is a constant less twice the sum of D * D_target; an exchange of a and b changes that sum by
+    # 2 (G_ab + G_ba - G_aa - G_bb + 2 D_ab D_target_ab) with G = D D_target.
+    G = D @ D_target
+    own = np.diag(G)
+    gain = G + G.T - own[:, None] - own + 2.0 * D * D_target
+    a, b = divmod(int(np.argmax(gain)), len(order))
+    if gain[a, b] <= 1e-9 * np.sum(D_target**2):
+        return order
+    changed = order.copy()
+    changed[[a, b]] = order[[b, a]]
+    return changed
+
+
+@cache
+def _all_orders(count: int) -> Order:
+    return np.array(list(itertools.permutations(range(count))), dtype=np.intp)
+
+
+@cache
+def _exchanges(count: int) -> Order:
+    """The order as it is (first), with every two exchanged, and with every three turned round, either way (K, N)."""
+    threes = list(itertools.combinations(range(count), 3))
+    places = [(), *itertools.combinations(range(count), 2), *threes, *(three[::-1] for three in threes)]
+    orders = np.tile(np.arange(count, dtype=np.intp), (len(places), 1))
+    for order, moved in zip(orders, places, strict=True):
+        order[list(moved)] = np.roll(moved, 1)
+    return orders
 
 
 def _distances(points: Array) -> Array:

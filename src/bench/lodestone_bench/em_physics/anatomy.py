@@ -1,4 +1,4 @@
-"""Random bodies in front of the field generator: ellipsoids with landmarks on the surface, targets inside, and tools that point inwards."""
+"""Random bodies in front of the field generator: ellipsoids with landmarks on the surface, targets inside, and a tool that touches them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,33 @@ _DEEPEST = 0.92
 _SMALLEST_MM, _LARGEST_MM = np.array([90.0, 60.0, 50.0]), np.array([170.0, 120.0, 100.0])
 
 
+@dataclass(frozen=True, slots=True)
+class Grip:
+    """How a tool is held: its axis within `tilt_deg` of one direction a scene, its roll within `roll_deg` of one roll a scene."""
+
+    tilt_deg: float
+    roll_deg: float
+
+
+HELD = Grip(30.0, 30.0)
+"""One person, on one side of the patient, whose pointer and needle hang on a cable."""
+FREE = Grip(180.0, 180.0)
+"""Any orientation anywhere."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Anatomy:
-    """S ellipsoids: T_field_body (S, 4, 4), semi-axes (S, 3) in mm, T_image_field (S, 4, 4), poses of a tool on targets (S, 16, 4, 4)."""
+    """S ellipsoids: T_field_body (S, 4, 4), semi-axes (S, 3) in mm, T_image_field (S, 4, 4), poses of a tool on targets (S, 16, 4, 4).
+
+    `R_field_hold` (S, 3, 3): about which orientation the tool is held, and by whom.
+    """
 
     T_field_body: Array
     semi_axes_mm: Array
     T_image_field: Array
     T_field_target: Array
+    R_field_hold: Array
+    grip: Grip
 
     def __len__(self) -> int:
         return len(self.semi_axes_mm)
@@ -45,11 +64,12 @@ class Anatomy:
         The first n landmarks are spread well for every n: each is the farthest from those before it.
         """
         landmarks = _on_surface(rng, self.semi_axes_mm[rows])
-        poses = self.T_field_body[rows, None] @ se3.make(_about(rng, unit(-landmarks)), landmarks)
+        places = se3.transform(self.T_field_body[rows, None], landmarks)
+        poses = se3.make(_held(rng, self.R_field_hold[rows], LANDMARKS, self.grip), places)
         return np.concatenate([poses, self.T_field_target[rows]], axis=1)
 
 
-def draw_anatomy(rng: np.random.Generator, count: int) -> Anatomy:
+def draw_anatomy(rng: np.random.Generator, count: int, grip: Grip = HELD) -> Anatomy:
     """So many random bodies, 150 to 330 mm from the generator."""
     semi = rng.uniform(_SMALLEST_MM, _LARGEST_MM, (count, 3))
     T = se3.make(_lying(rng, count), np.zeros((count, 3)))
@@ -57,11 +77,10 @@ def draw_anatomy(rng: np.random.Generator, count: int) -> Anatomy:
     centers = np.stack([_place(rng, least) for least in reach + _CLEAR_MM])
     T[:, :3, 3] = centers
     image = se3.make(random_rotations(rng, count), rng.uniform(-300.0, 300.0, (count, 3)))
-    targets = _inside(rng, semi)
-    # A pointer on a landmark and a needle to a target both look inwards: to the centre, or away from a random place on the surface.
-    entries = unit(rng.standard_normal(targets.shape)) * semi[:, None]
-    poses = T[:, None] @ se3.make(_about(rng, unit(targets - entries)), targets)
-    return Anatomy(T, semi, image, poses)
+    hold = random_rotations(rng, count)
+    # The same hand holds the pointer on a landmark and the needle at a target.
+    poses = se3.make(_held(rng, hold, TARGETS, grip), se3.transform(T[:, None], _inside(rng, semi)))
+    return Anatomy(T, semi, image, poses, hold, grip)
 
 
 def random_rotations(rng: np.random.Generator, count: int) -> Array:
@@ -89,8 +108,18 @@ def cone(rng: np.random.Generator, axes: Array, half_angle_deg: float) -> Array:
     return spread
 
 
-def _about(rng: np.random.Generator, directions: Array) -> Array:
-    return frames_along(cone(rng, directions, 45.0), rng)
+def _held(rng: np.random.Generator, hold: Array, poses: int, grip: Grip) -> Array:
+    """Orientations (S, poses, 3, 3) about those in which the tool is held (S, 3, 3)."""
+    shape = (len(hold), poses)
+    axis = cone(rng, np.broadcast_to([0.0, 0.0, 1.0], (*shape, 3)), grip.tilt_deg)
+    tilt = np.arccos(np.clip(axis[..., 2], -1.0, 1.0))
+    aside = np.stack([-axis[..., 1], axis[..., 0], np.zeros(shape)], axis=-1)
+    tilts = aside * (tilt / np.maximum(np.linalg.norm(aside, axis=-1), 1e-12))[..., None]
+    rolls = np.zeros_like(tilts)
+    rolls[..., 2] = np.deg2rad(rng.uniform(-grip.roll_deg, grip.roll_deg, shape))
+    turns = Rotation.from_rotvec(tilts.reshape(-1, 3)) * Rotation.from_rotvec(rolls.reshape(-1, 3))
+    held: Array = hold[:, None] @ turns.as_matrix().reshape(*shape, 3, 3)
+    return held
 
 
 def _lying(rng: np.random.Generator, count: int) -> Array:

@@ -54,10 +54,25 @@ class Element(ABC):
     def outline(self) -> Array:
         """Points (S, P, 3) on it in the tracker's frame."""
 
+    @abstractmethod
+    def distance(self, points: Array) -> Array:
+        """Distances (S, P) of points (S, P, 3) from its surface, mm; not above 0 inside it."""
+
+    @abstractmethod
+    def girth_mm(self) -> Array:
+        """How far its surface is from its outline at most (S,)."""
+
     def taken(self, rows: npt.NDArray[np.intp]) -> Self:
         """Some of its placements, each as often as it is named."""
         named: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: value[rows] for name, value in named.items() if isinstance(value, np.ndarray)})
+
+    def replaced(self, rows: npt.NDArray[np.intp], by: Self) -> Self:
+        """With other values (len(rows) placements) in these rows."""
+        named: dict[str, Any] = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+        for name, value in named.items():
+            value[rows] = getattr(by, name)
+        return replace(self, **named)
 
     def moved(self, by_mm: Array) -> Self:
         """Shifted by (S, 3) in the tracker's frame."""

@@ -20,12 +20,15 @@ from lodestone_bench.em_physics.kits import (
     CARBON_STEEL,
     Draw,
     Kit,
+    apart,
     clear_of_generator,
+    draw_bodies,
     draw_directions,
     draw_kit,
     draw_ring,
     draw_rod,
     draw_sheet,
+    lateral,
 )
 from lodestone_bench.em_physics.metal import respond
 from lodestone_bench.em_physics.pool import indicator_mm
@@ -42,8 +45,8 @@ _WAY_MM = 450.0
 _NODES = 40
 _TRIES = 200
 _ABSURD_MM = 100.0
-_NEAREST_MM = 20.0
-"""From the sensors to the axis of a rod, the wire of a ring or the middle of a sheet's parts."""
+_NEAREST_MM = 12.0
+"""No sensor comes nearer to metal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +150,25 @@ def _intruder(rng: np.random.Generator, anatomy: Anatomy, T: Array, kind: str, g
     away = draw_directions(rng, 1, bulky)
     large = draw_sheet in INTRUDERS[kind]
     start = anatomy.T_field_body[:, :3, 3] + away * anatomy.support(away) if large else T[:, 0, :3, 3].mean(axis=0)[None]
-    there = tuple(draw(rng, start + gap_mm * away, away, bulky) for draw in INTRUDERS[kind])
+    there = draw_bodies(rng, INTRUDERS[kind], start + gap_mm * away, away, bulky)
     return Kit(kind, there, cone(rng, away, 35.0))
 
 
 def _clear(static: Sequence[Element], kit: Kit | None, T: Array) -> bool:
-    """Whether the metal keeps out of the generator and off the sensors when it has arrived."""
-    bodies = (*static, *(() if kit is None else kit.bodies))
-    if not bodies:
+    """Whether the metal keeps out of the generator, off the sensors and off other metal, there and on its way."""
+    stops = _stops(static, kit, np.linspace(0.0, _WAY_MM, 12))
+    if not stops:
         return True
-    outline = np.concatenate([body.outline()[0] for body in bodies])
-    nearest = min(float(np.linalg.norm(T[:, i, None, :3, 3] - outline, axis=-1).min()) for i in range(SENSORS))
-    return nearest > _NEAREST_MM and bool(clear_of_generator(bodies).all())
+    there = tuple(body.taken(np.zeros(1, dtype=np.intp)) for body in stops)
+    sensors = T[:, :, :3, 3].reshape(1, -1, 3)
+    nearest = min(float(body.distance(sensors).min()) for body in there)
+    return nearest > _NEAREST_MM and bool(clear_of_generator(there).all()) and bool(apart(stops).all())
+
+
+def _stops(static: Sequence[Element], kit: Kit | None, way: Array) -> tuple[Element, ...]:
+    """All metal with so much of the way to go (N,), in N placements."""
+    rows = np.zeros(len(way), dtype=np.intp)
+    return (*(body.taken(rows) for body in static), *(() if kit is None else kit.at(way, rows)))
 
 
 def _measured(static: Sequence[Element], kit: Kit | None, way: Array, T: Array) -> Measured:
@@ -173,11 +183,10 @@ def _measured(static: Sequence[Element], kit: Kit | None, way: Array, T: Array) 
 
 def moving_field(static: Sequence[Element], kit: Kit, way: Array, points: Array) -> Array:
     """In-phase field (N, P, F, 3) at points (N, P, 3) of static bodies (one placement) and of a kit (one) that has `way` (N,) mm to go."""
-    nodes = np.linspace(0.0, max(way.max(), 1.0), _NODES)
-    at_nodes = (*(body.taken(np.zeros(_NODES, dtype=np.intp)) for body in static), *kit.at(nodes, np.zeros(_NODES, dtype=np.intp)))
-    response = respond(at_nodes, planar_generator())
-    frames = np.zeros(len(way), dtype=np.intp)
-    bodies = (*(body.taken(frames) for body in static), *kit.at(way, frames))
+    # Closer together towards the end of the way, where the metal comes near to other metal.
+    nodes = max(way.max(), 1.0) * np.linspace(0.0, 1.0, _NODES) ** 2
+    response = respond(_stops(static, kit, nodes), planar_generator())
+    bodies = _stops(static, kit, way)
     parts = [body.field(points, CubicSpline(nodes, a.real)(way)) for body, a in zip(bodies, response.amplitudes, strict=True)]
     total: Array = np.sum(parts, axis=0)
     return total
@@ -194,7 +203,7 @@ def _ball(rng: np.random.Generator, start: Array, away: Array, bulky: bool) -> E
     """A round piece of steel or aluminium, 10 to 40 mm in radius."""
     radius = np.exp(rng.uniform(np.log(10.0), np.log(40.0), len(start)))
     magnetic = rng.uniform(size=len(start)) < 0.5
-    T = se3.make(frames_along(away, rng), start + away * radius[:, None])
+    T = se3.make(frames_along(away, rng), start + away * radius[:, None] + lateral(rng, away, np.full(len(start), 80.0)))
     return Rod(T, radius, radius, np.where(magnetic, 100.0, 1.001), np.where(magnetic, CARBON_STEEL, 3.5e7))
 
 
@@ -205,7 +214,7 @@ INTRUDERS: Mapping[str, tuple[Draw, ...]] = {
     "ferrous_pair": (draw_rod, draw_rod),
     "ring": (draw_ring,),
     "sheet": (draw_sheet,),
-    "c_arm": (draw_ring, draw_sheet),
+    "c_arm": (draw_sheet, draw_ring),
     "tray": (draw_sheet, draw_rod),
 }
 """What comes in. The balls are point-like: to calibrate on; the others are to be met for the first time in a test."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lodestone_bench.em_physics.anatomy import LANDMARKS, POSES, TARGETS, Anatomy, draw_anatomy
+from lodestone_bench.em_physics.anatomy import HELD, LANDMARKS, POSES, TARGETS, Anatomy, Grip, draw_anatomy
 from lodestone_bench.em_physics.coils import planar_generator
 from lodestone_bench.em_physics.element import Element
-from lodestone_bench.em_physics.kits import KINDS, Kit, clear_of_generator, draw_kit
+from lodestone_bench.em_physics.kits import KINDS, Kit, apart, clear_of_generator, draw_kit
 from lodestone_bench.em_physics.metal import respond
 from lodestone_bench.em_physics.tracker import Measured, displaced, measure
 from lodestone_core import se3
@@ -107,7 +107,7 @@ def indicator_mm(residual: Array, sigma: Array, unit_noise_mm: Array, rng: np.ra
     return value
 
 
-def scene_pool(cells: Sequence[float], per_cell: int, seed: int, tolerance: float = 0.2) -> Pool:
+def scene_pool(cells: Sequence[float], per_cell: int, seed: int, tolerance: float = 0.2, grip: Grip = HELD) -> Pool:
     """Draw scenes until each cell holds `per_cell`. A cell is a distortion in mm, met within `tolerance`; 0 is a scene without metal.
 
     Raises InputError for a cell that no scene reaches.
@@ -116,10 +116,10 @@ def scene_pool(cells: Sequence[float], per_cell: int, seed: int, tolerance: floa
     kept: dict[float, list[Cell]] = {cell: [] for cell in cells}
     counts: Counter[str] = Counter()
     if 0.0 in kept:
-        kept[0.0] = [_without_metal(rng, per_cell)]
+        kept[0.0] = [_without_metal(rng, per_cell, grip)]
     while lacking := [cell for cell in cells if sum(map(len, kept[cell])) < per_cell]:
         counts["drawn"] += _BATCH
-        for cell, part in _draw(rng, lacking, tolerance, counts):
+        for cell, part in _draw(rng, lacking, tolerance, grip, counts):
             kept[cell].append(part)
         if counts["drawn"] > 1000 * (per_cell + 100):
             raise InputError("distortion of a cell", expected="one that scenes reach", got=lacking, remedy="choose a smaller one")
@@ -140,8 +140,8 @@ def secondary_field(bodies: Sequence[Element], T: Array) -> Array:
     return respond(bodies, planar_generator()).in_phase_field(T[..., :3, 3])
 
 
-def _draw(rng: np.random.Generator, lacking: list[float], tolerance: float, counts: Counter[str]) -> list[tuple[float, Cell]]:
-    anatomy = draw_anatomy(rng, _BATCH)
+def _draw(rng: np.random.Generator, lacking: list[float], tolerance: float, grip: Grip, counts: Counter[str]) -> list[tuple[float, Cell]]:
+    anatomy = draw_anatomy(rng, _BATCH, grip)
     bulky = min(lacking) >= _BULKY_FROM_MM or rng.uniform() < 0.3
     weights = _WEIGHTS[bulky] if min(lacking) < _NO_RODS_FROM_MM else _STRONGEST
     kit = draw_kit(rng, anatomy, str(rng.choice(list(KINDS), p=weights)), bulky)
@@ -178,7 +178,8 @@ def _trial(anatomy: Anatomy, kit: Kit, least_mm: float) -> tuple[Array, Array]:
 def _trial_distortion(anatomy: Anatomy, kit: Kit, rows: npt.NDArray[np.intp], gap: Array, targets: int) -> Array:
     """Distortions (len(rows),) at so many of the targets."""
     left = np.full(len(rows), np.inf)
-    clear = np.flatnonzero(clear_of_generator(kit.at(gap, rows)))
+    bodies = kit.at(gap, rows)
+    clear = np.flatnonzero(clear_of_generator(bodies) & apart(bodies))
     if len(clear):
         T = anatomy.T_field_target[rows[clear], :targets]
         measured = _solved(kit.at(gap[clear], rows[clear]), T, 12, 0.05)
@@ -216,8 +217,8 @@ def _solved(bodies: Sequence[Element], T: Array, steps: int, tolerance_mm: float
     return measure(secondary.reshape(-1, *secondary.shape[2:]), T.reshape(-1, 4, 4), steps=steps, tolerance_mm=tolerance_mm)
 
 
-def _without_metal(rng: np.random.Generator, count: int) -> Cell:
-    anatomy = draw_anatomy(rng, count)
+def _without_metal(rng: np.random.Generator, count: int, grip: Grip) -> Cell:
+    anatomy = draw_anatomy(rng, count, grip)
     T = anatomy.with_landmarks(rng, np.arange(count))
     measured = measure(np.zeros((count * POSES, len(planar_generator()), 3)), T.reshape(-1, 4, 4))
     return _scenes(T, anatomy.T_image_field, measured, np.full(count, "none"))

@@ -73,6 +73,16 @@ class Ring(Element):
         """Points (S, 48, 3) on the wire."""
         return self._circle()
 
+    def girth_mm(self) -> Array:
+        """As far as the outline is from the surface (S,)."""
+        return self.wire_mm
+
+    def distance(self, points: Array) -> Array:
+        """Distances (S, P) from the wire's surface."""
+        x = to_body(self.T_field_body, points)
+        across = np.hypot(x[..., 0], x[..., 1]) - self.radius_mm[:, None]
+        return np.hypot(across, x[..., 2]) - self.wire_mm[:, None]
+
     def _field_of_one(self, points: Array) -> Array:
         x = to_body(self.T_field_body, points)
         axial, radial = loop_field(x[..., 0] ** 2 + x[..., 1] ** 2, x[..., 2], self.radius_mm[:, None])

@@ -2,7 +2,9 @@
 
 The field of a uniformly magnetised prolate spheroid outside it is that of dipoles on its focal segment with a density that falls as
 1 - (x / c)^2; a field from outside, averaged over its volume, is the average on that segment with the same weight, so what the rod
-receives and what it sends are reciprocal. Source: J. A. Stratton, "Electromagnetic Theory", 4.18; J. A. Osborn, Phys. Rev. 67, 351 (1945).
+receives and what it sends are reciprocal. Eddy currents enter as the complex permeability of a round rod of the spheroid's middle, which
+is exact for long rods, and for any shape without or with perfect conduction; an approximation between.
+Source: J. A. Stratton, "Electromagnetic Theory", 4.18; J. A. Osborn, Phys. Rev. 67, 351 (1945).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 
 from lodestone_bench.em_physics.coils import Generator
 from lodestone_bench.em_physics.conduction import Complex, effective_permeability
-from lodestone_bench.em_physics.element import Element, from_body
+from lodestone_bench.em_physics.element import Element, from_body, to_body
 from lodestone_bench.em_physics.loops import MU0
 from lodestone_bench.em_physics.sheet import Sheet
 from lodestone_core.types import Array
@@ -84,6 +86,17 @@ class Rod(Element):
         local = np.zeros((len(self.radius_mm), 9, 3))
         local[..., 2] = self.half_length_mm[:, None] * np.linspace(-1.0, 1.0, 9)
         return from_body(self.T_field_body, local)
+
+    def girth_mm(self) -> Array:
+        """As far as the outline is from the surface (S,)."""
+        return self.radius_mm
+
+    def distance(self, points: Array) -> Array:
+        """Distances (S, P) from the round-ended cylinder about the spheroid."""
+        x = to_body(self.T_field_body, points)
+        straight = (self.half_length_mm - self.radius_mm)[:, None]
+        beyond = x[..., 2] - np.clip(x[..., 2], -straight, straight)
+        return np.sqrt(x[..., 0] ** 2 + x[..., 1] ** 2 + beyond**2) - self.radius_mm[:, None]
 
     def _nodes(self) -> Array:
         focus = np.sqrt(np.maximum(self.half_length_mm**2 - self.radius_mm**2, 0.0))

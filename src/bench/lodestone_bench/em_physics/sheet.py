@@ -117,6 +117,18 @@ class Sheet(Element):
         local = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
         return from_body(self.T_field_body, self.width_mm[:, None, None] * local)
 
+    def girth_mm(self) -> Array:
+        """As far as the outline is from the surface (S,)."""
+        return 0.5 * self.thickness_mm
+
+    def distance(self, points: Array) -> Array:
+        """Distances (S, P) from the sheet."""
+        x = np.abs(to_body(self.T_field_body, points))
+        half = 0.5 * self.width_mm[:, None]
+        beyond_x, beyond_y = np.maximum(0.0, x[..., 0] - self.aspect * half), np.maximum(0.0, x[..., 1] - half)
+        away: Array = np.sqrt(beyond_x**2 + beyond_y**2 + x[..., 2] ** 2) - 0.5 * self.thickness_mm[:, None]
+        return away
+
     def _centers(self) -> Array:
         return from_body(self.T_field_body, self.width_mm[:, None, None] * self.meshes.centers)
 

@@ -37,16 +37,16 @@ _DOTS_PER_INCH = 130
 
 def error_over_time(path: Path, series: Mapping[str, tuple[Array, Array]], caption: str, unit: str = "mm") -> Picture:
     """Error against time: for each name the times (N,) in s and the errors (N,); a dashed line marks each RMS."""
-    with _figure(path, 9.0, 1.0 + 1.7 * len(series)) as figure:
+    with figure_file(path, 9.0, 1.0 + 1.7 * len(series)) as figure:
         shared = figure.subplots(len(series), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-        for axes, (name, (time_s, error)), colour in zip(shared, series.items(), _colours(len(series)), strict=True):
+        for axes, (name, (time_s, error)), colour in zip(shared, series.items(), colours(len(series)), strict=True):
             rms = float(np.sqrt(np.mean(np.square(error))))
             axes.plot(time_s, error, ".", markersize=3.5, color=colour, alpha=0.7)
             axes.axhline(rms, color=colour, linestyle="--", linewidth=1.2, label=f"RMS {rms:.2f} {unit}")
             axes.set_ylabel(f"error ({unit})")
             axes.set_title(name, loc="left", fontsize=10)
             axes.set_ylim(bottom=0.0)
-            _legend_above(axes, 1)
+            legend_above(axes, 1)
         shared[-1].set_xlabel("time (s)")
     return Picture(path.name, caption)
 
@@ -55,9 +55,9 @@ def error_distribution(path: Path, errors: Mapping[str, Array], caption: str, un
     """Histogram, and share of the samples below an error, of the errors (N,) of each name."""
     highest = max(float(np.max(error)) for error in errors.values())
     bins = np.linspace(0.0, highest, 41)
-    with _figure(path, 9.0, 3.4) as figure:
+    with figure_file(path, 9.0, 3.4) as figure:
         left, right = figure.subplots(1, 2)
-        for (name, error), colour in zip(errors.items(), _colours(len(errors)), strict=True):
+        for (name, error), colour in zip(errors.items(), colours(len(errors)), strict=True):
             left.hist(error, bins=list(bins), color=colour, alpha=0.45, label=name)
             right.plot(np.sort(error), np.arange(1, len(error) + 1) / len(error), color=colour, label=name)
         right.axhline(0.95, color=_GREY, linewidth=1.0, linestyle=":")
@@ -72,7 +72,7 @@ def error_in_space(path: Path, points: Mapping[str, tuple[Array, Array]], captio
     """Errors (N,) at places (N, 3) in mm by colour; for each name the view along z and the one along y."""
     # The few worst would leave no colours for the others.
     highest = float(np.percentile(np.concatenate([error for _, error in points.values()]), 98))
-    with _figure(path, 9.0, 3.6) as figure:
+    with figure_file(path, 9.0, 3.6) as figure:
         shared = figure.subplots(1, 2 * len(points), squeeze=False)[0]
         for index, (name, (place, error)) in enumerate(points.items()):
             for axes, (first, second) in zip(shared[2 * index :], ((0, 1), (0, 2)), strict=False):
@@ -86,7 +86,7 @@ def error_in_space(path: Path, points: Mapping[str, tuple[Array, Array]], captio
 
 def residuals_3d(path: Path, points: Array, residuals: Array, caption: str, names: Sequence[str] = (), magnify: float = 30.0) -> Picture:
     """Residual vectors (N, 3) at points (N, 3), in mm, drawn `magnify` times their length."""
-    with _figure(path, 9.0, 4.6) as figure:
+    with figure_file(path, 9.0, 4.6) as figure:
         axes = figure.add_subplot(projection="3d")
         # The box is drawn larger than its axes, which would cut off what reaches beyond them.
         axes.scatter(*points.T, color=COLOURS[0], s=28, depthshade=False, clip_on=False)
@@ -101,7 +101,7 @@ def residuals_3d(path: Path, points: Array, residuals: Array, caption: str, name
 
 def error_by_sample(path: Path, error: Array, kept: npt.NDArray[np.bool_], caption: str, unit: str = "mm") -> Picture:
     """Error (N,) of each sample in its order; those not `kept` (N,) are marked as outliers."""
-    with _figure(path, 9.0, 3.4) as figure:
+    with figure_file(path, 9.0, 3.4) as figure:
         axes = figure.subplots()
         index = np.arange(1, len(error) + 1)
         axes.vlines(index, 0.0, error, color=np.where(kept, COLOURS[0], COLOURS[1]).tolist(), linewidth=2.0)
@@ -109,7 +109,7 @@ def error_by_sample(path: Path, error: Array, kept: npt.NDArray[np.bool_], capti
         axes.plot(index[~kept], error[~kept], "s", color=COLOURS[1], label=f"{np.count_nonzero(~kept)} outliers")
         axes.set(xlabel="sample", ylabel=f"error ({unit})")
         axes.set_ylim(bottom=0.0)
-        _legend_above(axes, 2)
+        legend_above(axes, 2)
     return Picture(path.name, caption)
 
 
@@ -117,7 +117,7 @@ def error_by_case(path: Path, errors: Mapping[str, Mapping[str, float]], caption
     """Errors in mm by name and case on a logarithmic axis, with the limit as a line."""
     cases = sorted({case for by_case in errors.values() for case in by_case})
     markers = "os^Dv"
-    with _figure(path, 9.0, 3.8) as figure:
+    with figure_file(path, 9.0, 3.8) as figure:
         axes = figure.subplots()
         for (name, by_case), colour, marker in zip(errors.items(), COLOURS, markers, strict=False):
             places = [cases.index(case) for case in by_case]
@@ -127,28 +127,28 @@ def error_by_case(path: Path, errors: Mapping[str, Mapping[str, float]], caption
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_ylabel("error (mm)")
         axes.set_xticks(range(len(cases)), cases, rotation=35, ha="right")
-        _legend_above(axes, 3)
+        legend_above(axes, 3)
     return Picture(path.name, caption)
 
 
 def bars(path: Path, cases: Sequence[str], values: Mapping[str, Array], caption: str, unit: str = "mm") -> Picture:
     """Values (N,) of each name side by side, one group a case."""
     width = 0.8 / len(values)
-    with _figure(path, 9.0, 3.4) as figure:
+    with figure_file(path, 9.0, 3.4) as figure:
         axes = figure.subplots()
-        for index, ((name, value), colour) in enumerate(zip(values.items(), _colours(len(values)), strict=True)):
+        for index, ((name, value), colour) in enumerate(zip(values.items(), colours(len(values)), strict=True)):
             places = np.arange(len(cases)) + (index - 0.5 * (len(values) - 1)) * width
             axes.bar(places, value, width=0.92 * width, color=colour, label=name)
         axes.set_xticks(range(len(cases)), list(cases))
         axes.set_ylabel(f"error ({unit})")
         axes.grid(False, axis="x")
-        _legend_above(axes, len(values))
+        legend_above(axes, len(values))
     return Picture(path.name, caption)
 
 
 def track_over_time(path: Path, time_s: Array, points: Array, spans: Sequence[tuple[float, float]], caption: str) -> Picture:
     """Coordinates of points (N, 3) in mm against time (N,) in s, with spans of time shaded."""
-    with _figure(path, 9.0, 3.4) as figure:
+    with figure_file(path, 9.0, 3.4) as figure:
         axes = figure.subplots()
         for start, end in spans:
             axes.axvspan(start, end, color="#e6e9ee", linewidth=0.0)
@@ -156,7 +156,7 @@ def track_over_time(path: Path, time_s: Array, points: Array, spans: Sequence[tu
             axes.plot(time_s, coordinate, color=colour, linewidth=1.3, label=name)
         axes.set(xlabel="time (s)", ylabel="position (mm)")
         axes.grid(False)
-        _legend_above(axes, 3)
+        legend_above(axes, 3)
     return Picture(path.name, caption)
 
 
@@ -168,7 +168,7 @@ def track_and_error(
     Left: places (N, 3) in mm, coloured by their error (N,). Right, for each name: times (M,) in s, errors (M,) and the radii (M,) that
     were predicted to hold 95 % of them, in mm.
     """
-    with _figure(path, 11.0, 4.6) as figure:
+    with figure_file(path, 11.0, 4.6) as figure:
         grid = figure.add_gridspec(max(1, len(series)), 2, width_ratios=(1.0, 1.25))
         space = figure.add_subplot(grid[:, 0], projection="3d")
         highest = float(np.percentile(error, 98))
@@ -190,19 +190,19 @@ def track_and_error(
             axes.set_title(name, loc="left", fontsize=10)
             axes.set_ylabel("mm")
             axes.set_ylim(bottom=0.0)
-            _legend_above(axes, 2)
+            legend_above(axes, 2)
         if shared is not None:
             figure.axes[-1].set_xlabel("time (s)")
     return Picture(path.name, caption)
 
 
-def _legend_above(axes: Axes, columns: int) -> None:
+def legend_above(axes: Axes, columns: int) -> None:
     """A legend that covers no data."""
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns)
 
 
 @contextmanager
-def _figure(path: Path, width_in: float, height_in: float) -> Iterator[Figure]:
+def figure_file(path: Path, width_in: float, height_in: float) -> Iterator[Figure]:
     """A figure that is written to `path` at the end; the style holds for it alone."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
@@ -212,7 +212,7 @@ def _figure(path: Path, width_in: float, height_in: float) -> Iterator[Figure]:
         figure.savefig(path, dpi=_DOTS_PER_INCH, metadata={"Software": None})
 
 
-def _colours(count: int) -> tuple[str, ...]:
+def colours(count: int) -> tuple[str, ...]:
     return tuple(COLOURS[i % len(COLOURS)] for i in range(count))
 
 

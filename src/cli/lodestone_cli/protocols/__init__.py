@@ -1,0 +1,6 @@
+"""Protocols whose truth the simulated bench makes: here, since no algorithm package may know the bench."""
+
+PROTOCOLS: dict[str, str] = {
+    "em_internal": "lodestone_cli.protocols.em_internal:run",
+}
+"""Name in the protocol file -> the function that runs it."""
