@@ -101,7 +101,9 @@ class Baseline:
         for block in np.array_split(np.arange(len(place)), BLOCKS):
             others = Baseline(self.freedom)
             others.scale, others._offset = self.scale, self._offset
-            others._add(*(np.delete(each, block, axis=0) for each in (place, values, valid)), np.zeros(len(self.freedom)))
+            kept = np.ones(len(place), dtype=bool)
+            kept[block] = False
+            others._add(place[kept], values[kept], valid[kept], np.zeros(len(self.freedom)))
             for frame in block:
                 mean, factor, spread = others.predict(place[frame])
                 residual = self.whitened(values[frame] - mean, factor)
@@ -124,7 +126,7 @@ class Baseline:
         self._moment = kept[:, None, None] * self._moment + np.swapaxes(at, 1, 2) @ told
         self._square = kept[:, None, None] * self._square + np.swapaxes(told, 1, 2) @ told
         self.samples = kept * self.samples + valid.sum(axis=0)
-        self._solve(valid.any(axis=0))
+        self._solve(np.asarray(valid.any(axis=0)))
 
     def _learn_scale(self, place: Array, values: Array, valid: Mask, kept: Array) -> None:
         mean = self._offset[:, None, :] + place.transpose(1, 0, 2) @ self._weights
@@ -150,5 +152,4 @@ def _noise(left: Array, samples: Array) -> Array:
     """Cholesky factors of the noise's covariances. Channels that hold nothing, and indicators that never change, keep the least."""
     free = np.maximum(samples - FEATURES, 0.25 * samples)
     covariance = (PRIOR_SAMPLES * _LEAST + 0.5 * (left + np.swapaxes(left, 1, 2))) / (PRIOR_SAMPLES + free)[:, None, None]
-    factor: Array = np.linalg.cholesky(covariance + _LEAST)
-    return factor
+    return np.asarray(np.linalg.cholesky(covariance + _LEAST), dtype=np.float64)

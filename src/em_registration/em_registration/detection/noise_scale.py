@@ -49,4 +49,5 @@ class NoiseScale:
         weighted = (place * weight[:, :, None]).transpose(1, 2, 0)
         self._information = kept[:, None, None] * self._information + weighted @ place.transpose(1, 0, 2)
         self._moment = kept[:, None] * self._moment + (weighted @ told.T[:, :, None])[:, :, 0]
-        self._weights = np.linalg.solve(_PRECISION + self._information, self._moment[:, :, None])[:, :, 0]
+        solved = np.linalg.solve(_PRECISION + self._information, self._moment[:, :, None])[:, :, 0]
+        self._weights = np.asarray(solved, dtype=np.float64)

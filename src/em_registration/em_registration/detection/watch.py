@@ -13,7 +13,7 @@ from em_registration.detection.config import DetectorConfig
 from em_registration.detection.layout import Layout
 from em_registration.detection.lessons import Lessons
 from em_registration.detection.smoothing import Smoother
-from em_registration.detection.statistic import Group, normal_score
+from em_registration.detection.statistic import WEIGHTS, Group, normal_score
 from lodestone_core.types import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -39,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """Of every body: `statistic` (scales, groups, bodies) in standard deviations of a quiet field, -inf where nothing can be said.
+    """Of every body: `statistic` (scales, groups, bodies) in (weighted) standard deviations of a quiet field, -inf where nothing is known.
 
     `learnt` (bodies,) is 1 when the clean field is known; `disagreement_mm` the change of the place of one sensor seen from another;
     `novelty` the variance of the learnt field at this place in units of the noise's: large where nobody was before.
@@ -127,7 +127,7 @@ class Watch:
         statistic[:, Group.PAIR] = normal_score(pair_square, pair_freedom)
         statistic[:, Group.TOGETHER] = normal_score(both_square, both)
         statistic[:, Group.KNOWN_POINT] = known
-        return statistic
+        return statistic * WEIGHTS[:, None]
 
     def _known_points(self, frame: Frame) -> Array:
         """Scores (scales, bodies): the largest of a body's tools."""
