@@ -90,6 +90,8 @@ def false_alarm_rows(method: str, runs: Sequence[Watched], feature: int, limit: 
 
 def onsets(run: Watched, feature: int, limit: float, config: DetectorConfig) -> int:
     """How often an alarm went on, with the detector's hysteresis."""
+    if peak(run, feature) <= limit:
+        return 0
     latch, was, count = Latch(1, config.release, config.release_s), False, 0
     for k in range(run.watched, len(run.times_s)):
         on = bool(latch.update(float(run.times_s[k]), run.statistic[k, feature : feature + 1], limit)[0])

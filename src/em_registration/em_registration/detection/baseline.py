@@ -104,11 +104,12 @@ class Baseline:
             kept = np.ones(len(place), dtype=bool)
             kept[block] = False
             others._add(place[kept], values[kept], valid[kept], np.zeros(len(self.freedom)))
-            for frame in block:
-                mean, factor, spread = others.predict(place[frame])
-                residual = self.whitened(values[frame] - mean, factor)
-                residuals[frame] = np.where(valid[frame, :, None], residual, 0.0)
-                spreads[frame] = np.where(valid[frame], spread, 0.0)
+            factor = self.scale.at(place[block])
+            at = place[block].transpose(1, 0, 2)
+            missed = (values[block].transpose(1, 0, 2) - self._offset[:, None] - at @ others._weights) @ np.swapaxes(self._whitening, 1, 2)
+            spread = np.einsum("rni,rij,rnj->nr", at, others._spread, at, optimize=True)
+            residuals[block] = np.where(valid[block][:, :, None], missed.transpose(1, 0, 2) / factor[:, :, None], 0.0)
+            spreads[block] = np.where(valid[block], spread / factor**2, 0.0)
         return residuals, spreads
 
     def learn(self, place: Array, values: Array, valid: Mask, most_samples: float) -> None:

@@ -64,8 +64,9 @@ class Channels:
         values[:, 0] = np.log(np.maximum(indicator, LEAST_INDICATOR_MM))
         values = np.where(rows.relation[:, None], self._relation(T_a, T_ab), values)
         if rolls.any():
-            values[rolls] = _without_roll(T_a[rolls], T_b[rolls])
-        place = places(T_place, self._direction(T_place), self._centre_mm)
+            values[rolls] = _invariants(T_a[rolls], T_b[rolls])
+        line = np.where(rolls[:, None], T_b[:, :3, 3] - T_a[:, :3, 3], _turned(T_place[:, :3, :3], self._line(rows.relation)))
+        place = places(_without_roll(T_place, flat[rows.place]), _unit(line), self._centre_mm)
         expected = self._track.expect(stamp_s, place, told)
         return np.where(told[:, None], values, 0.0), np.where(told[:, None], expected, 0.0), told
 
@@ -98,12 +99,10 @@ class Channels:
         moved = T_ab[:, :3, 3] - self._T_reference[:, :3, 3]
         return np.concatenate([_turned(T_a[:, :3, :3], moved), 0.5 * MM_A_RADIAN * _turned(R_b, skew)], axis=1)
 
-    def _direction(self, T_place: Array) -> Array:
-        """From one sensor to the other, or the sensor's axis: unit vectors (rows, 3) along the tracker's axes."""
-        line = self._T_reference[:, :3, 3] * self.layout.relation[:, None]
-        length = np.linalg.norm(line, axis=1)
-        own = np.where((length > 1.0)[:, None], line / np.maximum(length, 1.0)[:, None], np.array([0.0, 0.0, 1.0]))
-        return _turned(T_place[:, :3, :3], own)
+    def _line(self, relation: Mask) -> Array:
+        """In the frame of the place's tool: to the other sensor, or the sensor's own axis."""
+        line = self._T_reference[:, :3, 3] * relation[:, None]
+        return np.where(np.linalg.norm(line, axis=1, keepdims=True) > 1.0, line, np.array([0.0, 0.0, 1.0]))
 
 
 def used_channels(layout: Layout, five_dof: Mask) -> Mask:
@@ -137,7 +136,21 @@ def _between(T_a: Array, T_b: Array) -> Array:
     return T_ab
 
 
-def _without_roll(T_a: Array, T_b: Array) -> Array:
+def _without_roll(T: Array, five_dof: Mask) -> Array:
+    """The poses; of sensors with five degrees of freedom the x and y axes, which say nothing, are zero."""
+    if not five_dof.any():
+        return T
+    known = T.copy()
+    known[five_dof, :3, :2] = 0.0
+    return known
+
+
+def _unit(vectors: Array) -> Array:
+    units: Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return units
+
+
+def _invariants(T_a: Array, T_b: Array) -> Array:
     line = T_b[:, :3, 3] - T_a[:, :3, 3]
     axis_a, axis_b = T_a[:, :3, 2], T_b[:, :3, 2]
     told = [np.linalg.norm(line, axis=1), (axis_a * line).sum(axis=1), (axis_b * line).sum(axis=1)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 from em_registration.detection.channels import CHANNELS
 from lodestone_core.types import Array
@@ -90,11 +89,12 @@ class Smoother:
         """What these rows' model misses, from evenly spaced frames that it was not fitted to: residuals (frames, rows, CHANNELS) and
         spreads (frames, rows).
         """
-        for i, scale_s in enumerate(self._scales_s[:, 0]):
-            share = -np.expm1(-length_s / len(residuals) / scale_s)
-            mean = lfilter([share], [1.0, share - 1.0], residuals, axis=0)
-            doubt = lfilter([share], [1.0, share - 1.0], np.sqrt(spread), axis=0)
-            square = (mean**2).sum(axis=2) / np.maximum(freedom, 1)
-            missed = (square - share / (2.0 - share) - DOUBT * doubt**2).mean(axis=0)
-            self._seen_s[i, rows] = FIRST_S + length_s
-            self._missed[i, rows] = length_s * missed[rows]
+        share = -np.expm1(-length_s / len(residuals) / self._scales_s)
+        mean, doubt, missed = np.zeros_like(self.mean), np.zeros_like(self._doubt), np.zeros_like(self._missed)
+        for residual, root in zip(residuals, np.sqrt(spread), strict=True):
+            mean += share[:, :, None] * (residual - mean)
+            doubt += share * (root - doubt)
+            missed += (mean**2).sum(axis=2) / np.maximum(freedom, 1) - DOUBT * doubt**2
+        missed = missed / len(residuals) - share / (2.0 - share)
+        self._seen_s[:, rows] = FIRST_S + length_s
+        self._missed[:, rows] = length_s * missed[:, rows]

@@ -18,12 +18,6 @@ class Group(IntEnum):
     TOGETHER = 3
 
 
-WEIGHTS = np.array([1.5, 1.0, 1.0, 1.0])
-"""By which the groups' deviates are multiplied. An indicator's baseline is learnt better than a pair's, its deviates stay lower; with these
-one limit is exceeded about equally rarely by each on clean runs.
-"""
-
-
 def normal_score(square: Array, freedom: Array) -> Array:
     """Standard normal deviate of a chi-square with so many degrees of freedom; -inf where there are none.
 
