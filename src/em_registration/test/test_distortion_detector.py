@@ -152,7 +152,7 @@ def test_a_rise_of_the_indicator_is_found_with_one_sensor_alone(hand: Hand, with
     detector = learnt(hand)
 
     def poor_fit(t: float, T: np.ndarray, indicator: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return T, indicator * 2.2
+        return T, indicator * 3.0
 
     hand.change = poor_fit
     findings = run(detector, hand, QUIET_S, QUIET_S + 2.0)
