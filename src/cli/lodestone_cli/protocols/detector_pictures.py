@@ -23,12 +23,14 @@ def draw(config: EmDetectorConfig, clean: Sequence[Watched], moved: Sequence[Wat
 def _roc(config: EmDetectorConfig, clean: Sequence[Watched], moved: Sequence[Watched], in_time_s: float, path: Path) -> Picture:
     with pictures.figure_file(path, 9.0, 4.2) as figure:
         axes = figure.subplots()
+        lowest = 100.0
         for index, (name, colour) in enumerate(zip(FEATURES, pictures.colours(len(FEATURES)), strict=True)):
             false_share, found = roc(clean, moved, index, config.error_mm, in_time_s)
+            lowest = min(lowest, 100.0 * float(found.min()))
             axes.step(100.0 * false_share, 100.0 * found, where="post", color=colour, label=name)
         axes.axvline(100.0 * config.false_alarm_share, color="#5b6675", linestyle=":", linewidth=1.0)
         axes.set(xlabel="clean runs with an alarm (%)", ylabel=f"intrusions found within {in_time_s:g} s (%)", xlim=(0.0, 10.0))
-        axes.set_ylim(top=101.0)
+        axes.set_ylim(max(0.0, lowest - 5.0), 101.0)
         pictures.legend_above(axes, len(FEATURES))
     return Picture(path.name, f"Intrusions of more than {config.error_mm:g} mm found in time, against false alarms, over all limits.")
 
