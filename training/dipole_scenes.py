@@ -173,9 +173,7 @@ def orientations(draw: Draw, unit: Tensor, n: int) -> Tensor:
     return torch.where(other, needle, R)
 
 
-def disturbance(
-    draw: Draw, tracker: Tracker, body: Body, poses: Poses, J: Tensor, n: int, config: WorldConfig
-) -> Tensor:
+def disturbance(draw: Draw, tracker: Tracker, body: Body, poses: Poses, J: Tensor, n: int, config: WorldConfig) -> Tensor:
     """What is added to the signals (B, P, 2 K + 1) so that the best rigid map leaves about the distortion that is drawn."""
     count = len(body.centre)
     dipoles = tracker.seen(poses.R, secondary_field(draw, tracker, body, poses.p, config))
@@ -260,7 +258,9 @@ def measured(draw: Draw, tracker: Tracker, poses: Poses, solved: Solved, config:
     distortion = rigid_residual(clean[:, n:], truth[:, n:])
     noise = draw.log_uniform(count, bounds=config.noise_mm) / UNIT_MM
     share = draw.uniform(count)
-    tracker_share = torch.where(share < 0.6, torch.ones_like(share), torch.where(share < 0.72, torch.zeros_like(share), draw.uniform(count)))
+    tracker_share = torch.where(
+        share < 0.6, torch.ones_like(share), torch.where(share < 0.72, torch.zeros_like(share), draw.uniform(count))
+    )
     d = pose_noise(draw, J, n, poses.tip, R)
     R, p = moved(R, p, d * (noise * tracker_share.sqrt())[:, None, None])
     blind = (tracker.used[:, 1] == 0.0)[:, None, None]

@@ -167,7 +167,7 @@ class Tracker:
     used: Tensor
 
     def signals(self, R: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Signals (B, P, 2 K + 1) of poses (B, P, ...) and their Jacobian (B, P, 2 K + 1, 6) to position and rotation (left, tracker axes)."""
+        """Signals (B, P, 2 K + 1) of poses and their Jacobian (B, P, 2 K + 1, 6) to position and rotation (left, tracker axes)."""
         field, gradient = dipole_field(p[:, :, None] - self.coils[:, None], self.moments[:, None])
         a = product((self.axes * self.used[..., None])[:, None], R.transpose(-1, -2))
         s = product(a, field.transpose(-1, -2))

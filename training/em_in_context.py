@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 from dipole_scenes import scenes
 from dipole_world import Draw, Scenes, WorldConfig
-from em_registration.models.in_context_net import Aligned, InContextNet, align
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from em_registration.models.in_context_net import Asked, InContextNet, Known, align, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,16 @@ def number_of_landmarks(draw: Draw) -> int:
     return round(low * (high / low) ** draw.host.random())
 
 
-def aligned(world: Scenes, signs: Tensor | None = None) -> Aligned:
+def aligned(world: Scenes, signs: Tensor | None = None) -> tuple[Known, Asked]:
     """What the network sees of scenes."""
-    poses = torch.cat([world.R, world.tip[..., None]], -1)
-    queries = torch.cat([world.R_query, world.tip_query[..., None]], -1)
-    return align(poses, world.image, queries, signs)
+    known = align(torch.cat([world.R, world.tip[..., None]], -1), world.image, signs)
+    return known, ask(known, torch.cat([world.R_query, world.tip_query[..., None]], -1))
 
 
-def left_over(scene: Aligned, truth: Tensor) -> Tensor:
+def left_over(known: Known, asked: Asked, truth: Tensor) -> Tensor:
     """What the network is to answer (B, m, 3): truth less rigid map, in its units and axes."""
-    r = (truth - scene.rigid_mm) / scene.scale_mm[:, None, None]
-    return (scene.C[:, None] * r[:, :, None]).sum(-1)
+    r = (truth - asked.rigid_mm) / known.scale_mm[:, None, None]
+    return (known.C[:, None] * r[:, :, None]).sum(-1)
 
 
 def whitened(factor: Tensor, x: Tensor) -> Tensor:
@@ -76,18 +76,18 @@ def loss(net: InContextNet, world: Scenes, draw: Draw, config: TrainingConfig) -
     """Loss, mean negative log likelihood, and the median over scenes of the mean error over the rigid map's."""
     signs = torch.where(draw.chance(len(world.valid), 2, share=0.5), 1.0, -1.0)
     with torch.no_grad():
-        scene = aligned(world, signs)
-        wanted = left_over(scene, world.truth)
+        known, asked = aligned(world, signs)
+        wanted = left_over(known, asked, world.truth)
         rigid = wanted.norm(dim=-1).mean(1)
     with torch.autocast(world.tip.device.type, dtype=torch.bfloat16, enabled=world.tip.is_cuda):
-        mean, factor = net(scene)
+        mean, factor = net(known, asked)
     apart = wanted - mean
     square = whitened(factor, apart).square().sum(-1)
     # Beyond seven sigma an error counts in proportion, not with its square.
     far = torch.where(square > 49.0, 14.0 * (square.clamp_min(49.0)).sqrt() - 49.0, square)
     likelihood = (torch.log(torch.diagonal(factor, dim1=-2, dim2=-1)).sum(-1) + 0.5 * far).mean(1)
     error = (apart.square().sum(-1) + 1e-8).sqrt().mean(1)
-    ratio = error / (rigid + 0.02 / scene.scale_mm)
+    ratio = error / (rigid + 0.02 / known.scale_mm)
     use = world.valid & torch.isfinite(likelihood) & torch.isfinite(ratio)
     total = torch.where(use, likelihood + config.error_weight * ratio.clamp(max=20.0), torch.zeros_like(ratio)).sum() / use.sum()
     return total, likelihood[use].mean().detach(), (error / rigid)[use].median().detach()
@@ -167,9 +167,9 @@ def held_out(net: InContextNet, device: torch.device, config: TrainingConfig) ->
             draw = Draw(torch.Generator(device).manual_seed(7_000 + n))
             world = scenes(draw, 1024 if device.type == "cuda" else 64, n, 16, WorldConfig(noise, distortion, none))
             with torch.inference_mode():
-                scene = aligned(world)
-                wanted, mean = left_over(scene, world.truth), net(scene)[0]
-            use, mm = world.inside & world.valid[:, None], scene.scale_mm[:, None]
+                known, asked = aligned(world)
+                wanted, mean = left_over(known, asked, world.truth), net(known, asked)[0]
+            use, mm = world.inside & world.valid[:, None], known.scale_mm[:, None]
             error, rigid = ((wanted - mean).norm(dim=-1) * mm)[use], (wanted.norm(dim=-1) * mm)[use]
             parts.append(f"{label}{n} {float(error.mean() / rigid.mean()):.3f}")
     return " ".join(parts)

@@ -120,6 +120,24 @@ def pivot(
     raise typer.Exit(command.run(path, out, topic, config))
 
 
+@calibrate.command()
+def em(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[sim:=true]", help="Walk through the simulated bench.")] = None,
+    bag: Annotated[Path | None, typer.Option("--bag", help="A recorded walk; else the running bench is listened to.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="New file for the registration.")] = Path("registration.yaml"),
+    points: Annotated[Path | None, typer.Option("--points", help="Known image points to touch; else a reference tracker is used.")] = None,
+    tool: Annotated[str, typer.Option("--tool", help="Tool to walk with [default: the first one].")] = "",
+    tip: Annotated[Path | None, typer.Option("--tip", help="Its tip, from lodestone calibrate pivot.")] = None,
+    volume: Annotated[str, typer.Option("--volume", metavar="X0,Y0,Z0,X1,Y1,Z1", help="Image volume that matters, mm.")] = "",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the walk.")] = None,
+    duration: Annotated[float, typer.Option("--duration", "-d", min=1.0, help="End after so many seconds.")] = 600.0,
+) -> None:
+    """Walk through the volume with a tool: what is covered, where to go next, when it is enough; writes a registration."""
+    from lodestone_cli.commands import calibrate_em as command
+
+    raise typer.Exit(command.run(command.Options(tuple(words or ()), bag, out, points, tool, tip, volume, config, duration)))
+
+
 @app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Recordings; all when none is given.")] = None,

@@ -45,6 +45,8 @@ class Reason(IntFlag):
     FRAME_MISMATCH = 4096
     UNOBSERVED_DIRECTION = 8192
     MALFORMED = 16384
+    DISTORTION = 32768
+    OUT_OF_DOMAIN = 65536
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from em_registration.config import GateConfig, RegistrationConfig
+from em_registration.detection.finding import Finding
+from em_registration.field_correction import ImagePoses, with_fields
 from em_registration.registration import Registration
 from lodestone_core import covariance, se3
 from lodestone_core.estimate import Estimate, Reason, State
@@ -74,26 +76,33 @@ def _registration_estimate(model: Registration, config: RegistrationConfig) -> E
     )
 
 
-def corrected_tools(adopted: Adopted, config: RegistrationConfig, epoch: int, stamp_ns: int, tools: Sequence[ToolSample]) -> list[Estimate]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What holds for all tools of one frame. `watch`: what the distortion detector says, by tool."""
+
+    stamp_ns: int
+    epoch: int
+    watch: Mapping[str, Finding]
+
+
+def corrected_tools(adopted: Adopted, config: RegistrationConfig, at: Moment, tools: Sequence[ToolSample]) -> list[Estimate]:
     """T_image_tool of each tool; INVALID without a pose when the tracker gave none, and when the quality gates refuse it.
 
     All tools of a frame go through the maths at once: a call costs more than the numbers of a tool.
     """
     corrected = iter(_corrected(adopted, config, [tool for tool in tools if _measured(tool)]))
     return [
-        _corrected_estimate(tool, next(corrected), config, epoch, stamp_ns)
-        if _measured(tool)
-        else _not_measured(tool, config, epoch, stamp_ns)
-        for tool in tools
+        _corrected_estimate(tool, next(corrected), config, at) if _measured(tool) else _not_measured(tool, config, at) for tool in tools
     ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corrected:
-    """T_image_tool of one tool, its covariance, and the expected error (95 %) at a target in the tool's frame."""
+    """T_image_tool of one tool, its covariance, how far it is from the fitted data, and the expected error (95 %) at a target on it."""
 
     T_image_tool: Array
     covariance: Array
+    domain_ratio: float
     target_mm: tuple[float, float, float]
     tre_mm: float
 
@@ -103,41 +112,54 @@ def _measured(tool: ToolSample) -> bool:
 
 
 def _corrected(adopted: Adopted, config: RegistrationConfig, tools: Sequence[ToolSample]) -> Iterable[Corrected]:
-    T, C = image_from_tools(adopted, config, tools)
+    poses = image_from_tools(adopted, config, tools)
+    T, C = poses.T_image_tool, poses.covariance
     targets = [reference_on_tool(adopted.model, tool.name) for tool in tools]
     C_target = covariance.tre_covariance_at(T, C, np.array(targets).reshape(-1, 3))
-    return map(Corrected, T, C, targets, covariance.expected_radius_95(C_target).tolist())
+    return map(Corrected, T, C, poses.domain_ratio.tolist(), targets, covariance.expected_radius_95(C_target).tolist())
 
 
-def _corrected_estimate(tool: ToolSample, pose: Corrected, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:
-    reason = quality_reasons(tool, pose.tre_mm, config.gates)
-    invalid = not pose.tre_mm <= config.gates.max_tre_mm or tool.rms_error_mm > config.gates.max_rms_error_mm
+def _corrected_estimate(tool: ToolSample, pose: Corrected, config: RegistrationConfig, at: Moment) -> Estimate:
+    gates, finding = config.gates, at.watch.get(tool.name)
+    reason = quality_reasons(tool, pose, gates)
+    invalid = not pose.tre_mm <= gates.max_tre_mm or tool.rms_error_mm > gates.max_rms_error_mm
+    invalid |= pose.domain_ratio > gates.max_domain_ratio
+    detail = _sentence(reason, pose.tre_mm, tool.rms_error_mm, gates)
+    if finding is not None and finding.causes.distortion:
+        reason |= Reason.DISTORTION
+        invalid |= finding.state is State.INVALID
+        detail = "; ".join(filter(None, [finding.detail, detail]))
     return Estimate(
-        stamp_ns=stamp_ns,
+        stamp_ns=at.stamp_ns,
         parent=config.image_frame,
         child=corrected_frame(config, tool.name),
         state=_state(reason & ~Reason.UNOBSERVED_DIRECTION, invalid),
         T_parent_child=pose.T_image_tool,
         covariance=pose.covariance,
         reasons=reason,
-        detail=_sentence(reason, pose.tre_mm, tool.rms_error_mm, config.gates),
+        detail=detail,
         target_mm=pose.target_mm,
         expected_tre_mm=pose.tre_mm,
-        epoch=epoch,
+        epoch=at.epoch,
     )
 
 
-def _not_measured(tool: ToolSample, config: RegistrationConfig, epoch: int, stamp_ns: int) -> Estimate:
+def _not_measured(tool: ToolSample, config: RegistrationConfig, at: Moment) -> Estimate:
     reason, remedy = _NOT_VALID.get(tool.status, (Reason.MALFORMED, "the driver sent a valid tool without a pose"))
-    return without_pose(config, epoch, stamp_ns, tool.name, State.INVALID, reason, tool.detail or remedy)
+    return without_pose(config, at.epoch, at.stamp_ns, tool.name, State.INVALID, reason, tool.detail or remedy)
 
 
-def image_from_tools(adopted: Adopted, config: RegistrationConfig, tools: Sequence[ToolSample]) -> tuple[Array, Array]:
-    """T_image_tool (N, 4, 4) of measured tools and covariances (N, 6, 6): the registration's and the measurement's together."""
+def image_from_tools(adopted: Adopted, config: RegistrationConfig, tools: Sequence[ToolSample]) -> ImagePoses:
+    """Poses of measured tools in the image with their covariance: the registration's, or the field's, and the measurement's together."""
+    model = adopted.model
     T_tracker_tool = np.array([tool.T_tracker_tool for tool in tools]).reshape(-1, 4, 4)
-    C_tracker_tool = tool_noise(adopted.model, config, tools, T_tracker_tool)
+    C_tracker_tool = tool_noise(model, config, tools, T_tracker_tool)
     C = covariance.compose(adopted.T_image_tracker, adopted.C_image_tracker, T_tracker_tool, C_tracker_tool)
-    return adopted.T_image_tracker @ T_tracker_tool, C
+    rigid = ImagePoses(adopted.T_image_tracker @ T_tracker_tool, C, np.zeros(len(tools)))
+    if not model.fields:
+        return rigid
+    C_measured = covariance.seen_from(adopted.T_image_tracker, C_tracker_tool)
+    return with_fields(model, [tool.name for tool in tools], T_tracker_tool, rigid, C_measured)
 
 
 def tool_noise(model: Registration, config: RegistrationConfig, tools: Sequence[ToolSample], T_tracker_tool: Array) -> Array:
@@ -147,6 +169,11 @@ def tool_noise(model: Registration, config: RegistrationConfig, tools: Sequence[
     """
     unknown = np.diag([config.tool_sigma_mm**2] * 3 + [config.tool_sigma_rad**2] * 3)
     C = np.array([model.tools[tool.name].noise if tool.name in model.tools else unknown for tool in tools]).reshape(-1, 6, 6)
+    for i, tool in enumerate(tools if model.fields else ()):
+        field = model.field_of(tool.name)
+        if field is not None and tool.name not in model.tools:
+            # The field's own data have shown it.
+            C[i, _X_Y_Z, _X_Y_Z] = field.inflation * field.noise_mm**2
     said_mm2 = np.array([tool.rms_error_mm**2 if math.isfinite(tool.rms_error_mm) else 0.0 for tool in tools])
     shortfall = np.maximum(said_mm2 - np.trace(C[:, :3, :3], axis1=1, axis2=2), 0.0)
     C[:, _X_Y_Z, _X_Y_Z] += shortfall[:, None] / 3.0
@@ -156,13 +183,15 @@ def tool_noise(model: Registration, config: RegistrationConfig, tools: Sequence[
     return C
 
 
-def quality_reasons(tool: ToolSample, tre_mm: float, gates: GateConfig) -> Reason:
+def quality_reasons(tool: ToolSample, pose: Corrected, gates: GateConfig) -> Reason:
     """Everything about a valid pose that a controller should know."""
     reason = Reason.NONE
     if tool.rms_error_mm > gates.degraded_rms_error_mm:
         reason |= Reason.TRACKER_ERROR_HIGH
-    if not tre_mm <= gates.degraded_tre_mm:
+    if not pose.tre_mm <= gates.degraded_tre_mm:
         reason |= Reason.EXPECTED_TRE_HIGH
+    if pose.domain_ratio > gates.degraded_domain_ratio:
+        reason |= Reason.OUT_OF_DOMAIN
     if tool.degrees_of_freedom == 5:
         reason |= Reason.UNOBSERVED_DIRECTION
     return reason
@@ -176,8 +205,7 @@ def without_pose(config: RegistrationConfig, epoch: int, stamp_ns: int, tool: st
 
 def reference_on_tool(model: Registration, name: str) -> tuple[float, float, float]:
     """The tip (or reference body) of a tool in its own frame, mm; its origin when nothing was calibrated."""
-    known = model.tools.get(name)
-    x, y, z = known.T_tool_reference[:3, 3].tolist() if known else (0.0, 0.0, 0.0)
+    x, y, z = model.reference_mm(name).tolist()
     return (x, y, z)
 
 
@@ -200,6 +228,8 @@ def _sentence(reason: Reason, tre_mm: float, rms_mm: float, gates: GateConfig) -
     if reason & Reason.EXPECTED_TRE_HIGH:
         limits = f"{gates.degraded_tre_mm:g} mm is DEGRADED, {gates.max_tre_mm:g} mm INVALID"
         parts.append(f"the expected error at the target is {tre_mm:.2f} mm ({limits}): add fiducials near it")
+    if reason & Reason.OUT_OF_DOMAIN:
+        parts.append("the tool is where, or turned as, no fiducial was collected: touch a known point here")
     if reason & Reason.UNOBSERVED_DIRECTION:
         parts.append("the roll of this 5-DOF sensor is not observed")
     return "; ".join(parts)

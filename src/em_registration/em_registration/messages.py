@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from em_registration.types import Event, EventKind, Fiducial, Point
-from lodestone_core.messages import point_from_msg, stamp_from_msg
+from em_registration.types import Event, EventKind, Fiducial, Point, Rows, rows
+from lodestone_core.messages import point_from_msg, pose_from_msg, stamp_from_msg
 from lodestone_core.units import mm_from_m
 
 
@@ -19,6 +20,8 @@ def fiducial_from_msg(msg: Any) -> Fiducial:
         spread_mm=mm_from_m(float(msg.spread)),
         samples=int(msg.samples),
         residual_mm=mm_from_m(float(msg.residual)),
+        # Bags of older benches lack the field.
+        T_tracker_tool=_pose(getattr(msg, "pose_tool", None)),
     )
 
 
@@ -34,6 +37,10 @@ def event_from_msg(msg: Any) -> Event:
         count=int(msg.count),
         detail=str(msg.detail),
     )
+
+
+def _pose(msg: Any) -> Rows | None:
+    return None if msg is None or math.isnan(msg.position.x) else rows(pose_from_msg(msg))
 
 
 def _triple(msg: Any) -> Point:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from em_registration.config import RegistrationConfig
-from em_registration.correction import Adopted, adopt, corrected_tools, without_pose
-from em_registration.registration import Registration, parse_registration
+from em_registration.correction import Adopted, Moment, adopt, corrected_tools, without_pose
+from em_registration.detection.detector import DistortionDetector
+from em_registration.detection.finding import Finding
+from em_registration.registration import Registration, parse_registration, registration_from, sha256_of
 from em_registration.types import Event, EventKind, Update
 from lodestone_core.estimate import Estimate, Reason, State
 from lodestone_core.types import TrackedFrame
@@ -15,11 +17,17 @@ NO_REGISTRATION = "no registration yet: collect fiducials and compute one, or lo
 
 
 class Pipeline:
-    """EM-to-image correction of every tool. What changes its state is an Event; an event takes effect with a frame, never between."""
+    """EM-to-image correction of every tool, and the watch over the tracker's field.
+
+    What changes its state is an Event, which takes effect with a frame, never between, and the frames themselves, from which the
+    detector learns. `findings`: what that says of the last frame.
+    """
 
     def __init__(self, config: RegistrationConfig) -> None:
         self._config = config
         self._adopted: Adopted | None = None
+        self._detector = DistortionDetector(config.detector) if config.detector.enabled else None
+        self.findings: tuple[Finding, ...] = ()
         self._pending: list[Event] = []
         self._last_stamp_ns: int | None = None
         self.epoch = 0
@@ -38,6 +46,7 @@ class Pipeline:
         if self._last_stamp_ns is not None and frame.stamp_ns <= self._last_stamp_ns:
             return None
         self._last_stamp_ns = frame.stamp_ns
+        self.findings = self._detector.update(frame) if self._detector else ()
         events = tuple(self._apply(event, frame) for event in self._take_due(frame.stamp_ns))
         estimates = self._initialising(frame) if self._adopted is None else self._registered(frame, self._adopted)
         return Update(frame.stamp_ns, frame.received_ns, tuple(estimates), events)
@@ -49,7 +58,8 @@ class Pipeline:
 
     def _registered(self, frame: TrackedFrame, adopted: Adopted) -> list[Estimate]:
         registration = replace(adopted.estimate, stamp_ns=frame.stamp_ns, epoch=self.epoch)
-        return [registration, *corrected_tools(adopted, self._config, self.epoch, frame.stamp_ns, frame.tools)]
+        at = Moment(frame.stamp_ns, self.epoch, {name: finding for finding in self.findings for name in finding.tools})
+        return [registration, *corrected_tools(adopted, self._config, at, frame.tools)]
 
     def _initialising(self, frame: TrackedFrame) -> list[Estimate]:
         at, state, reason = frame.stamp_ns, State.INITIALISING, Reason.NO_REGISTRATION
@@ -65,7 +75,7 @@ class Pipeline:
 
     def _apply(self, event: Event, frame: TrackedFrame) -> Event:
         if event.kind is EventKind.MODEL_ADOPTED:
-            self._adopted = adopt(parse_registration(event.model, "adopted registration"), self._config)
+            self._adopted = adopt(event.adopted or parse_registration(event.model, "adopted registration"), self._config)
             self.epoch += 1
         elif event.kind is EventKind.RESET:
             self._adopted = None
@@ -73,6 +83,13 @@ class Pipeline:
         return replace(event, stamp_ns=frame.stamp_ns, epoch=self.epoch)
 
 
-def adoption(model: Registration, detail: str) -> Event:
-    """The event that has a pipeline use a registration from the next frame on."""
-    return Event(EventKind.MODEL_ADOPTED, model=model.to_yaml(), model_sha256=model.sha256, detail=detail)
+def adoption(model: Registration, detail: str, text: str = "") -> Event:
+    """The event that has a pipeline use a registration from the next frame on.
+
+    What takes effect is what reading the text gives, so that a replay does what the bench did. Give `text`, the file's, where the model was
+    read from it: that saves writing and reading it.
+    """
+    if text:
+        return Event(EventKind.MODEL_ADOPTED, model=text, model_sha256=sha256_of(text), detail=detail, adopted=model)
+    text, read_back = model.to_yaml(), registration_from(model.to_mapping())
+    return Event(EventKind.MODEL_ADOPTED, model=text, model_sha256=sha256_of(text), detail=detail, adopted=read_back)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
-from em_registration.config import RegistrationConfig, SessionConfig
-from em_registration.registration import Registration, ToolCalibration, write_atomically
-from em_registration.types import Fiducial, Point
-from lodestone_core import covariance, se3
+from em_registration.config import SessionConfig
+from em_registration.registration import Registration, registration_from, write_atomically
+from em_registration.types import MISSING_POINT, Fiducial, Point, rows
+from lodestone_core import se3
 from lodestone_core.errors import InputError
-from lodestone_core.paired_points import PointRegistration, leave_one_out, register_points
 from lodestone_core.types import ToolSample, ToolStatus
 from lodestone_core.yaml_file import dump_yaml, read_yaml
 
@@ -31,11 +31,13 @@ class Collection:
     tip_tool_mm: Array
     wanted: int
     points: list[Array] = field(default_factory=list)
+    rotations: list[Array] = field(default_factory=list)
 
     def add(self, tool: ToolSample) -> None:
         """Take a valid sample of the tool; others are passed over."""
         if tool.name == self.tool and tool.status is ToolStatus.VALID and tool.T_tracker_tool is not None and not self.complete:
             self.points.append(se3.transform(tool.T_tracker_tool, self.tip_tool_mm))
+            self.rotations.append(tool.T_tracker_tool[:3, :3])
 
     @property
     def complete(self) -> bool:
@@ -67,7 +69,19 @@ class Collection:
                 remedy="hold the tip still, or calibrate the tip again",
             )
         x, y, z = np.mean(self.points, axis=0).tolist()
-        return replace(self.fiducial, tool=self.tool, tracker_mm=(x, y, z), spread_mm=self.spread_mm, samples=len(self.points))
+        return replace(
+            self.fiducial,
+            tool=self.tool,
+            tracker_mm=(x, y, z),
+            spread_mm=self.spread_mm,
+            samples=len(self.points),
+            T_tracker_tool=rows(self._mean_pose()),
+        )
+
+    def _mean_pose(self) -> Array:
+        """Mean orientation (chordal) with the tip at the mean of the tips."""
+        R = Rotation.from_matrix(np.array(self.rotations)).mean().as_matrix()
+        return se3.make(R, np.mean(self.points, axis=0) - R @ self.tip_tool_mm)
 
 
 class Session:
@@ -86,13 +100,19 @@ class Session:
         for fiducial in planned:
             if fiducial.name in seen or not fiducial.name:
                 raise InputError("planned fiducials", expected="unique names", got=repr(fiducial.name), remedy="rename one of them")
-            seen[fiducial.name] = replace(fiducial, tracker_mm=Fiducial("", fiducial.image_mm).tracker_mm, samples=0)
+            seen[fiducial.name] = Fiducial(fiducial.name, fiducial.image_mm)
+        return cls.go_on(name, folder, seen.values())
+
+    @classmethod
+    def go_on(cls, name: str, folder: Path, fiducials: Iterable[Fiducial]) -> Session:
+        """A new session that begins with fiducials which may have been collected already, in a file of its own."""
+        _refuse_bad_name(name)
         number = 0
         path = folder / f"{name}.session.yaml"
         while path.exists():
             number += 1
             path = folder / f"{name}-{number}.session.yaml"
-        session = cls(name, path, seen)
+        session = cls(name, path, {fiducial.name: fiducial for fiducial in fiducials})
         session.write()
         return session
 
@@ -125,9 +145,8 @@ class Session:
     def collection(self, name: str, tool: str, image_mm: Point | None, wanted: int, model: Registration | None) -> Collection:
         """Begin to collect one fiducial; without an image point it must have been planned."""
         fiducial = self.planned(name) if image_mm is None else Fiducial(name, image_mm)
-        known = model.tools.get(tool) if model else None
-        tip = known.T_tool_reference[:3, 3] if known else np.zeros(3)
-        return Collection(fiducial, tool, tip, wanted)
+        tip = model.reference_mm(tool) if model else np.zeros(3)
+        return Collection(replace(fiducial, tracker_mm=MISSING_POINT), tool, tip, wanted)
 
     def add(self, fiducial: Fiducial) -> None:
         """Add or replace one fiducial and write the file."""
@@ -151,49 +170,9 @@ def _refuse_bad_name(name: str) -> None:
         raise InputError("session name", expected="letters, digits, - and _", got=repr(name), remedy="choose another name")
 
 
-def compute(session: Session, config: RegistrationConfig, created: str, version: str, previous: Registration | None) -> Registration:
-    """Rigid registration from the collected fiducials (Horn, closed form), with the covariance that their residuals justify.
-
-    Raises InputError when there are too few, when they are collinear, mirrored, duplicate or in metres, or when the FRE is above the
-    configured limit; the session is unchanged in every case.
-    """
-    used = [fiducial for fiducial in session.fiducials if fiducial.collected]
-    if len(used) < 4:
-        raise InputError(
-            f"session {session.name}",
-            expected="at least 4 collected fiducials, so that their residuals say how good the registration is",
-            got=len(used),
-            remedy="collect more, spread around the target",
-        )
-    image, tracker = np.array([f.image_mm for f in used]), np.array([f.tracker_mm for f in used])
-    fit = register_points(image, tracker, names=[f.name for f in used])
-    distances_mm = np.linalg.norm(fit.residuals_mm, axis=1)
-    if fit.fre_mm > config.session.max_fre_mm:
-        # The residual of a bad point is spread over its neighbours; what the others say of it is not.
-        misses_mm = leave_one_out(image, tracker) if len(used) > 4 else distances_mm
-        worst = int(np.argmax(misses_mm))
-        raise InputError(
-            f"session {session.name}",
-            expected=f"an FRE of at most {config.session.max_fre_mm:g} mm",
-            got=f"{fit.fre_mm:.2f} mm",
-            remedy=f"collect fiducial {used[worst].name} again, it is {misses_mm[worst]:.2f} mm off",
-        )
-    residuals = {fiducial.name: float(distance) for fiducial, distance in zip(used, distances_mm, strict=True)}
-    tools: Mapping[str, ToolCalibration] = previous.tools if previous else {}
-    return Registration(
-        method="fiducials",
-        T_tracker_image=fit.T_target_source,
-        covariance=fit.covariance * small_sample_factor(fit),
-        fre_mm=fit.fre_mm,
-        n=len(used),
-        created=created,
-        version=version,
-        tools=tools,
-        fiducials=tuple(replace(f, residual_mm=residuals.get(f.name, f.residual_mm)) for f in session.fiducials),
-    )
-
-
-def small_sample_factor(fit: PointRegistration) -> float:
-    """What a covariance from few residuals is multiplied with, so that its 95 % radius holds the error in 95 of 100 registrations."""
-    origin = np.zeros(3)
-    return float((fit.tre(origin) / covariance.expected_radius_95(fit.tre_covariance(origin))) ** 2)
+def recorded_fiducials(path: Path) -> tuple[Fiducial, ...]:
+    """The fiducials of a session's or a registration's file. Raises InputError when it is neither."""
+    mapping = read_yaml(path)
+    if isinstance(mapping, dict) and mapping.get("format") == SESSION_FORMAT:
+        return Session.read(path).fiducials
+    return registration_from(mapping, str(path)).fiducials

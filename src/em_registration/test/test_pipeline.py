@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from em_registration.config import GateConfig, RegistrationConfig
+from em_registration.detection.config import DetectorConfig
 from em_registration.pipeline import Pipeline, adoption
 from em_registration.registration import Registration, ToolCalibration
 from em_registration.types import Event, EventKind, Update
@@ -202,3 +203,40 @@ def test_the_registrations_own_estimate_comes_with_every_frame_in_its_stamp_and_
         assert (image.parent, image.child, image.stamp_ns, image.epoch) == ("em_field_generator", "image", update.stamp_ns, 1)
         np.testing.assert_array_equal(image.T_parent_child, T_TRACKER_IMAGE)
     assert len(second.estimates) == 1
+
+
+def distorted_run(pipeline: Pipeline, indicator_mm: float = 0.9) -> list[Update]:
+    """A tool swings for 40 s; the error indicator is high from 20 to 28 s."""
+    rng = np.random.default_rng(5)
+    updates = []
+    for number in range(1, 1600):
+        metal = 800 <= number < 1120
+        error = (indicator_mm if metal else 0.2) + 0.02 * rng.standard_normal()
+        place = se3.exp(np.array([30 * math.sin(number / 90), 20 * math.cos(number / 70), 0.0, 0.0, 0.0, 0.0]))
+        update = pipeline.update(frame(number * 25_000_000, replace(TOOL, T_tracker_tool=POSE @ place, rms_error_mm=error)))
+        assert update is not None
+        updates.append(update)
+    return updates
+
+
+def test_metal_in_the_field_degrades_the_pose_with_a_reason_and_its_removal_brings_it_back() -> None:
+    # The gate of the indicator itself is out of the way: what is seen is that it is not what it was.
+    gates = GateConfig(degraded_rms_error_mm=5.0, max_rms_error_mm=5.0, degraded_tre_mm=50.0, max_tre_mm=50.0)
+    updates = distorted_run(registered(RegistrationConfig(gates=gates)))
+    before, during, after = corrected(updates[790]), corrected(updates[1000]), corrected(updates[1590])
+    assert (before.state, before.reasons) == (State.OK, Reason.NONE)
+    assert during.state in (State.DEGRADED, State.INVALID)
+    assert during.reasons & Reason.DISTORTION
+    assert "move metal away" in during.detail
+    assert (after.state, after.reasons) == (State.OK, Reason.NONE)
+    alarmed = next(number for number, update in enumerate(updates, 1) if corrected(update).reasons & Reason.DISTORTION)
+    assert 800 <= alarmed < 820
+
+
+def test_what_the_watch_says_is_the_same_on_replay_and_nothing_where_it_is_off() -> None:
+    first, again = distorted_run(registered()), distorted_run(registered())
+    for one, other in zip(first, again, strict=True):
+        a, b = corrected(one), corrected(other)
+        assert (a.state, a.reasons, a.detail) == (b.state, b.reasons, b.detail)
+    off = distorted_run(registered(RegistrationConfig(detector=DetectorConfig(enabled=False))))
+    assert not [update for update in off if corrected(update).reasons & Reason.DISTORTION]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -187,6 +189,38 @@ def test_a_touch_of_a_known_point_corrects_the_field_there() -> None:
     before = errors(field, touched, 6.0)[0]
     after = field.updated(correspondences(bent(touched), se3.transform(T_IMAGE_TRACKER, touched[:, :3, 3])))
     assert errors(after, touched, 6.0)[0] < 0.2 * before and len(after.data) == 13
+
+
+def test_a_mislabelled_landmark_is_found_and_mistrusted() -> None:
+    data, T = pairs(20, 100, 3.0), poses(30, 101)
+    image = data.image_mm.copy()
+    image[4] += [40.0, -25.0, 10.0]
+    honest, spoilt = fit_pose_field(data, CONFIG), fit_pose_field(correspondences(data.T_tracker_tool, image), CONFIG)
+    assert np.argmax(spoilt.inverse_weights) == 4 and np.count_nonzero(spoilt.inverse_weights > 1.0) == 1
+    assert errors(spoilt, T, 3.0).mean() < 1.3 * errors(honest, T, 3.0).mean()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda c: correspondences(c.T_tracker_tool[:2], c.image_mm[:2]), "at least 3"),
+        (lambda c: correspondences(c.T_tracker_tool, c.image_mm * [1.0, 1.0, -1.0]), "mirrored"),
+        (lambda c: correspondences(c.T_tracker_tool, c.image_mm / 1000.0), "metres"),
+        (lambda c: correspondences(c.T_tracker_tool, c.image_mm[[1, 0, *range(2, len(c))]]), "point 1"),
+        (lambda c: correspondences(c.T_tracker_tool, c.image_mm[:1] + np.outer(np.arange(len(c)), [40.0, 4.0, 9.0])), "line|collinear"),
+    ],
+)
+def test_what_no_registration_follows_from_is_refused_by_name(spoil: Callable[[Correspondences], Correspondences], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        fit_pose_field(spoil(pairs(10, 5, 1.0)), CONFIG)
+
+
+def test_one_place_may_be_touched_twice_from_two_sides() -> None:
+    data = pairs(10, 6, 3.0)
+    T = data.T_tracker_tool.copy()
+    T[1, :3, 3], image = T[0, :3, 3], data.image_mm.copy()
+    image[1] = image[0]
+    assert np.isfinite(fit_pose_field(correspondences(T, image), CONFIG)(T).covariance).all()
 
 
 def test_many_scenes_at_once_are_the_single_ones() -> None:

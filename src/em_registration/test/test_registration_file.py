@@ -51,7 +51,7 @@ def test_saving_replaces_the_file_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "names"),
     [
-        ("lodestone/em_registration/1", "lodestone/em_registration/9", "format"),
+        ("lodestone/em_registration/2", "lodestone/em_registration/9", "format"),
         ("method:", "methud:", "method"),
         ("fre_mm: 0.3", "fre_mm: much", "fre_mm"),
         ("translation_mm: [", "translation_mm: [nan, ", "translation_mm"),

@@ -48,10 +48,13 @@ class EmRig:
 
 
 @contextmanager
-def em_rig(out: Path, tools: int, rate_hz: float) -> Iterator[EmRig]:
-    """Bring the chain up on an emulated Aurora with `tools` tools at `rate_hz`; everything is gone afterwards."""
+def em_rig(out: Path, tools: int, rate_hz: float, model: Registration | None = None) -> Iterator[EmRig]:
+    """Bring the chain up on an emulated Aurora with `tools` tools at `rate_hz`; everything is gone afterwards.
+
+    `model` is the registration in use; it stands in `out`/registration.yaml.
+    """
     registration = out / "registration.yaml"
-    known_registration().save(registration)
+    (model or known_registration()).save(registration)
     # A unix socket's path is short by law, a checkout's is not.
     with tempfile.TemporaryDirectory(prefix="lodestone_bench_") as folder:
         control = Path(folder, "control")

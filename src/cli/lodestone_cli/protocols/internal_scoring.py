@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from em_registration.field.config import PoseFieldConfig
-from em_registration.field.scenes import predict_scenes
+from em_registration.field.scenes import SceneAnswers, predict_scenes
 from em_registration.methods.batched import BATCHED
+from em_registration.methods.combined import combine
+from em_registration.methods.in_context import predict_batch
 from em_registration.methods.interface import Prediction
 from lodestone_bench.em_physics.anatomy import FREE, HELD, LANDMARKS
 from lodestone_bench.em_physics.pool import Cell as Scenes
@@ -19,7 +22,7 @@ from lodestone_cli.protocols.internal_config import Cell
 from lodestone_core.covariance import expected_radius_95
 from lodestone_core.types import Array
 
-FIELD = "pose_field"
+FIELD, NETWORK, COMBINED = "pose_field", "in_context", "combined"
 LEAST_LANDMARKS: Mapping[str, int] = {"affine": 5, "tps": 5}
 Floats = npt.NDArray[np.float32]
 
@@ -57,28 +60,38 @@ Scores = dict[tuple[str, Cell], Score]
 
 def score(job: Job) -> Scores:
     """All methods in all cells of the job's distortion."""
+    torch.set_num_threads(1)  # one process a core
     pool = scene_pool((job.distortion_mm,), job.count, job.seed, grip=FREE if job.free else HELD)
     scenes = pool.cells[job.distortion_mm]
     found: Scores = {}
     for index, noise_mm in enumerate(job.noise_mm):
         T = scenes.noisy(noise_mm, np.random.default_rng([job.seed, index])).T
         for landmarks in job.landmarks:
-            for method in job.methods:
-                if landmarks >= LEAST_LANDMARKS.get(method, 3):
-                    found[method, Cell(job.distortion_mm, noise_mm, landmarks)] = _score(method, scenes, T, landmarks, job.field)
+            cell = Cell(job.distortion_mm, noise_mm, landmarks)
+            for method, answers in _answers(job, scenes, T, landmarks).items():
+                found[method, cell] = _score(answers, scenes.image_mm[:, LANDMARKS:])
     return found
 
 
-def _score(method: str, scenes: Scenes, T: Array, landmarks: int, field: PoseFieldConfig) -> Score:
-    data, queries = T[:, :landmarks], T[:, LANDMARKS:]
-    image, truth = scenes.image_mm[:, :landmarks], scenes.image_mm[:, LANDMARKS:]
-    if method == FIELD:
-        answers = predict_scenes(data, image, queries, np.zeros(3), field)
-        prediction, evidence = answers.prediction, answers.evidence_non_rigid
-    else:
-        prediction, evidence = OTHERS[method](data, image, queries), np.full(len(T), np.nan)
-    error = np.linalg.norm(prediction.mean_mm - truth, axis=-1)
-    parts = (error, expected_radius_95(prediction.covariance), evidence)
+def _answers(job: Job, scenes: Scenes, T: Array, landmarks: int) -> dict[str, SceneAnswers]:
+    """Of every method that applies to so few landmarks."""
+    data, queries, image = T[:, :landmarks], T[:, LANDMARKS:], scenes.image_mm[:, :landmarks]
+    unknown = np.full(len(T), np.nan)
+    made: dict[str, SceneAnswers] = {}
+    for method in (m for m in job.methods if m in OTHERS and landmarks >= LEAST_LANDMARKS.get(m, 3)):
+        made[method] = SceneAnswers(OTHERS[method](data, image, queries), unknown)
+    if FIELD in job.methods:
+        made[FIELD] = predict_scenes(data, image, queries, np.zeros(3), job.field)
+    if NETWORK in job.methods:
+        made[NETWORK] = SceneAnswers(Prediction(*predict_batch(data, image, queries)), unknown)
+    if COMBINED in job.methods and FIELD in made and NETWORK in made:
+        made[COMBINED] = SceneAnswers(combine(made[FIELD].prediction, made[NETWORK].prediction), made[FIELD].evidence_non_rigid)
+    return made
+
+
+def _score(answers: SceneAnswers, truth: Array) -> Score:
+    error = np.linalg.norm(answers.prediction.mean_mm - truth, axis=-1)
+    parts = (error, expected_radius_95(answers.prediction.covariance), answers.evidence_non_rigid)
     return Score(*(np.asarray(part, dtype=np.float32) for part in parts))
 
 

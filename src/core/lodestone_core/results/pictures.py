@@ -95,7 +95,7 @@ def residuals_3d(path: Path, points: Array, residuals: Array, caption: str, name
             axes.text(*point, f"  {name}", fontsize=10)
         axes.set(xlabel="x (mm)", ylabel="y (mm)", zlabel="z (mm)")
         axes.set_title(f"residuals, {magnify:g} times their length", fontsize=10)
-        _equal_axes(axes, points)
+        equal_axes(axes, points)
     return Picture(path.name, caption)
 
 
@@ -177,7 +177,7 @@ def track_and_error(
         space.set(xlabel="x (mm)", ylabel="y (mm)")
         space.set_zlabel("z (mm)", labelpad=10.0)
         space.set_title(title, fontsize=10)
-        _equal_axes(space, points, zoom=0.95)
+        equal_axes(space, points, zoom=0.95)
         for axis in (space.xaxis, space.yaxis, space.zaxis):
             axis.set_major_locator(MaxNLocator(4))
         figure.colorbar(dots, ax=space, label="error (mm)", shrink=0.6, pad=0.12, extend="max", location="left")
@@ -216,7 +216,7 @@ def colours(count: int) -> tuple[str, ...]:
     return tuple(COLOURS[i % len(COLOURS)] for i in range(count))
 
 
-def _equal_axes(axes: Any, points: Array, zoom: float = 1.25) -> None:
+def equal_axes(axes: Any, points: Array, zoom: float = 1.25) -> None:
     """The same scale on all axes, so that a residual points where it should; a flat set keeps some depth."""
     extent = points.max(axis=0) - points.min(axis=0)
     half = 0.5 * np.maximum(extent, 0.25 * extent.max()) + 0.05 * extent.max()

@@ -14,15 +14,21 @@ from em_registration.field.config import FIELDS, Hypotheses, PoseFieldConfig, hy
 from em_registration.field.mixture import moments, posterior
 from em_registration.field.rigid_frame import Frame, rigid_frames
 from em_registration.field.scenes import NEGLIGIBLE
+from em_registration.methods.checks import CorrespondenceConfig, check_correspondences
 from em_registration.methods.interface import Correspondences, Prediction, correspondences, tips
 from lodestone_core import se3
 from lodestone_core.checks import as_array
 from lodestone_core.config import load_config, to_mapping
 from lodestone_core.covariance import expected_radius_95
 from lodestone_core.errors import InputError
+from lodestone_core.paired_points_checks import PairedPointsConfig
 from lodestone_core.types import Array
 
 _CONFIG = PoseFieldConfig()
+_CHECKS = CorrespondenceConfig(points=PairedPointsConfig(min_separation_mm=0.0))
+LEAST = 3
+STRAY_FROM, STRAY_ROUNDS, LEAST_FOR_STRAY = 50.0, 3, 7
+"""Squared error over its expectation (chi-square of 3) from which a correspondence is a stray one: one in 10^10 honest ones."""
 LEAST_TO_LEAVE_OUT = 4
 """With one of fewer left out, no rigid map is left."""
 
@@ -133,14 +139,43 @@ class PoseField:
 def fit_pose_field(data: Correspondences, config: PoseFieldConfig = _CONFIG) -> PoseField:
     """Weigh all hypotheses on the data and keep those that are probable.
 
-    Raises InputError for what no rigid registration can be computed from (too few, collinear, duplicate, mirrored, other units).
+    Correspondences that the others contradict are mistrusted, as `inverse_weights` says. A place may be touched more than once, held
+    another way. Raises InputError for what no registration follows from: too few, collinear, mirrored, exchanged or stray ones, units.
     """
-    prepared, h = _prepared(data, np.ones(len(data))), hypotheses(config)
+    check_correspondences(data, LEAST, config=_CHECKS)
+    field = _searched(_prepared(data, np.ones(len(data))), config)
+    for _ in range(STRAY_ROUNDS):
+        inverse_weights = _stray(field)
+        if np.array_equal(inverse_weights, field.inverse_weights):
+            break
+        field = _searched(_prepared(data, inverse_weights), config)
+    return field
+
+
+def _searched(prepared: _Prepared, config: PoseFieldConfig) -> PoseField:
+    """The field of the hypotheses that are probable."""
+    h = hypotheses(config)
     found, _ = prepared.fits(h, config)
     evidence = found.log_evidence + h.log_prior
     probabilities = posterior(evidence / config.temperature, config.kept)
     distorted = float(posterior(evidence, len(h))[h.ratio > 0.0].sum())
     return _weighed(prepared, config, h.take(np.flatnonzero(probabilities > NEGLIGIBLE)), distorted)
+
+
+def _stray(field: PoseField) -> Array:
+    """Factors (n,) of the noise variances: 1, or more for a correspondence whose error, told by all the others, no noise explains.
+
+    At most one in five is mistrusted; where more seem wrong, it is the field that is.
+    """
+    if len(field.data) < LEAST_FOR_STRAY:
+        return field.inverse_weights
+    axes = field.frame.axes(kernel.axes(field.places, field.chosen))
+    alone = np.arange(len(field.data))
+    errors, expected = _left_out(field.fits, field.L_inverse, field.chosen, field.config.temperature, axes, alone)
+    squared = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(expected), errors)
+    factor = np.where(squared > STRAY_FROM, squared / 3.0, 1.0)
+    mistrusted = factor > 1.0
+    return field.inverse_weights if mistrusted.sum() > len(factor) / 5 else np.maximum(field.inverse_weights, factor)
 
 
 def pose_field_from(mapping: Any, where: str) -> PoseField:

@@ -12,14 +12,15 @@ falls with the distance between poses, as a kernel does, at lengths that are lea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Numbers of landmarks between which the logarithm of the covariance's temperature is interpolated in log n.
-TEMPERATURE_KNOTS = (3.0, 4.0, 6.0, 10.0, 20.0, 60.0, 200.0)
+# Numbers of landmarks and sizes of residuals (mm) between which the logarithm of the covariance's temperature is interpolated.
+LANDMARK_KNOTS = (3.0, 4.0, 6.0, 10.0, 20.0, 60.0, 200.0)
+SCALE_KNOTS_MM = (0.1, 0.4, 1.5, 6.0)
 # Residuals below this say nothing of the error: three points can fit by chance.
 RESIDUAL_FLOOR_MM = 0.05
 # Further out than this many radii the network is asked at the border; only the covariance goes on growing.
@@ -40,61 +41,77 @@ class InContextConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Aligned:
-    """B scenes after the rigid map, along the canonical axes C of each (rows; C x is along them).
+class Known:
+    """Correspondences of B scenes after their rigid map, in radii along the canonical axes `C` of each (rows; C x is along them).
 
-    `x`, `x_query` (B, n|m, 3) in radii, `R`, `R_query` rotations of the tool, `e` (B, n, 3) residuals in units of `scale_mm` (B,),
-    `rigid_mm` (B, m, 3) the rigid map of the queries in the image frame, `leverage`, `leverage_query`: root of the mean variance
-    per axis that a rigid fit has there, for landmarks of unit error. `globals` (B, 7): what is one number a scene.
+    `x` (B, n, 3) tips, `R` (B, n, 3, 3) rotations of the tool, `e` (B, n, 3) residuals in units of `scale_mm` (B,), `leverage` (B, n):
+    root of the mean variance per axis that a rigid fit has there, for landmarks of unit error. `globals` (B, 7): what is one number a
+    scene. The rigid map is R_rigid (p - centre) + image_centre; `radius_mm` (B,); `spread` (B, 3): shares of its square by axis.
     """
 
     x: Tensor
     R: Tensor
     e: Tensor
     leverage: Tensor
-    x_query: Tensor
-    R_query: Tensor
-    leverage_query: Tensor
-    rigid_mm: Tensor
+    globals: Tensor
     C: Tensor
     scale_mm: Tensor
-    globals: Tensor
+    R_rigid: Tensor
+    centre: Tensor
+    image_centre: Tensor
+    radius_mm: Tensor
+    spread: Tensor
 
 
-def align(poses: Tensor, image: Tensor, queries: Tensor, signs: Tensor | None = None) -> Aligned:
-    """Rigid map and canonical frame of poses (B, n, 3, 4), points (B, n, 3) and queries (B, m, 3, 4), R beside the tip, in mm.
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Queries as `Known` has the correspondences: `x`, `R`, `leverage` (B, m, ...); `rigid_mm` (B, m, 3) their rigid map, image frame."""
+
+    x: Tensor
+    R: Tensor
+    leverage: Tensor
+    rigid_mm: Tensor
+
+
+def align(poses: Tensor, image: Tensor, signs: Tensor | None = None) -> Known:
+    """Rigid map and canonical frame of poses (B, n, 3, 4), R beside the tip, and image points (B, n, 3), in mm.
 
     The principal axes of the landmarks point to where their third moment does, or are turned by `signs` (B, 2) of -1 and 1.
     """
     n = poses.shape[1]
-    tip, R = poses[..., 3], poses[..., :3]
-    centre, image_centre = tip.mean(1, keepdim=True), image.mean(1, keepdim=True)
-    a, b = tip - centre, image - image_centre
+    centre, image_centre = poses[..., 3].mean(1, keepdim=True), image.mean(1, keepdim=True)
+    a, b = poses[..., 3] - centre, image - image_centre
     R_rigid = _rotation(a, b)
-    x, x_query = _turned(R_rigid, a), _turned(R_rigid, queries[..., 3] - centre)
+    x = _turned(R_rigid, a)
     e = b - x
     C, spread = _axes(x, signs)
     radius = x.square().sum((1, 2)).div(n).sqrt().clamp_min(1e-6)
     scale = (e.square().sum((1, 2)) / (3 * n - 6) + RESIDUAL_FLOOR_MM**2).sqrt()
-    place = torch.stack([_turned(C, x), _turned(C, e)], 0)
-    x_scaled, x_query_scaled = place[0] / radius[:, None, None], _turned(C, x_query) / radius[:, None, None]
-    R_all = (C @ R_rigid)[:, None] @ torch.cat([R, queries[..., :3]], 1)
-    mean_R = R_all[:, :n].mean(1)
+    x_scaled, R = _turned(C, x) / radius[:, None, None], (C @ R_rigid)[:, None] @ poses[..., :3]
     numbers = [torch.log(radius / 100.0), torch.log(scale), _like(scale, math.log(n)), _like(scale, 1.0 / n)]
-    numbers += [0.5 * torch.log(spread[:, 1]), 0.5 * torch.log(spread[:, 2]), mean_R.square().sum((1, 2)) / 3.0]
-    return Aligned(
+    numbers += [0.5 * torch.log(spread[:, 1]), 0.5 * torch.log(spread[:, 2]), R.mean(1).square().sum((1, 2)) / 3.0]
+    return Known(
         x=x_scaled,
-        R=R_all[:, :n],
-        e=place[1] / scale[:, None, None],
+        R=R,
+        e=_turned(C, e) / scale[:, None, None],
         leverage=_leverage(x_scaled, spread, n),
-        x_query=x_query_scaled,
-        R_query=R_all[:, n:],
-        leverage_query=_leverage(x_query_scaled, spread, n),
-        rigid_mm=image_centre + x_query,
+        globals=torch.stack(numbers, -1),
         C=C,
         scale_mm=scale,
-        globals=torch.stack(numbers, -1),
+        R_rigid=R_rigid,
+        centre=centre,
+        image_centre=image_centre,
+        radius_mm=radius,
+        spread=spread,
     )
+
+
+def ask(known: Known, queries: Tensor) -> Asked:
+    """Queries (B, m, 3, 4), R beside the tip in mm, as the network sees them."""
+    x = _turned(known.R_rigid, queries[..., 3] - known.centre)
+    scaled = _turned(known.C, x) / known.radius_mm[:, None, None]
+    R = (known.C @ known.R_rigid)[:, None] @ queries[..., :3]
+    return Asked(scaled, R, _leverage(scaled, known.spread, known.x.shape[1]), known.image_centre + x)
 
 
 def _like(x: Tensor, value: float) -> Tensor:
@@ -111,7 +128,8 @@ def _rotation(a: Tensor, b: Tensor) -> Tensor:
     U, _, Vh = torch.linalg.svd((b[..., :, None] * a[..., None, :]).sum(1))
     last = torch.linalg.det(U @ Vh)
     flip = torch.stack([torch.ones_like(last), torch.ones_like(last), last], -1)
-    return (U * flip[:, None]) @ Vh
+    R: Tensor = (U * flip[:, None]) @ Vh
+    return R
 
 
 def _axes(x: Tensor, signs: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -138,6 +156,10 @@ def _leverage(x: Tensor, spread: Tensor, n: int) -> Tensor:
     return ((1.0 + (lever / inertia[:, None]).sum(-1) / 3.0) / n).sqrt()
 
 
+# Keys and values (B, heads, n, width of a head) of one layer.
+Memory = tuple[Tensor, Tensor]
+
+
 class _Layer(nn.Module):
     """Attention of all tokens to the correspondences, falling with distance in position and orientation, then two linear maps."""
 
@@ -152,20 +174,24 @@ class _Layer(nn.Module):
         self.fall = nn.Parameter(torch.linspace(-4.0, 2.5, config.heads))
         self.fall_rotation = nn.Parameter(torch.linspace(-2.0, 1.5, config.heads).roll(config.heads // 2))
 
-    def forward(self, tokens: Tensor, n: int, apart: Tensor, turned: Tensor) -> Tensor:
+    def memory(self, tokens: Tensor) -> Memory:
+        """Keys and values of the correspondences' tokens."""
+        k, v = self.key_value(self.norm(tokens)).view(*tokens.shape[:2], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return k, v
+
+    def forward(self, tokens: Tensor, memory: Memory, apart: Tensor, turned: Tensor) -> Tensor:
         B, T, d = tokens.shape
-        h = self.norm(tokens)
-        q = self.query(h).view(B, T, self.heads, -1).transpose(1, 2)
-        k, v = self.key_value(h[:, :n]).view(B, n, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q = self.query(self.norm(tokens)).view(B, T, self.heads, -1).transpose(1, 2)
         bias = functional.softplus(self.fall)[:, None, None] * apart[:, None]
         bias = bias + functional.softplus(self.fall_rotation)[:, None, None] * turned[:, None]
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=-bias.to(q.dtype))
+        mixed = functional.scaled_dot_product_attention(q, *memory, attn_mask=-bias.to(q.dtype))
         tokens = tokens + self.out(mixed.transpose(1, 2).reshape(B, T, d))
-        return tokens + self.down(functional.gelu(self.up(self.norm_2(tokens))))
+        tokens = tokens + self.down(functional.gelu(self.up(self.norm_2(tokens))))
+        return tokens
 
 
 class InContextNet(nn.Module):
-    """Mean and Cholesky factor of the residual of the rigid map at each query, in the units and axes of `Aligned`."""
+    """Mean and Cholesky factor of the residual of the rigid map at each query, in the units and axes of `Known`."""
 
     log_temperature: Tensor
 
@@ -176,58 +202,88 @@ class InContextNet(nn.Module):
         self.embed = nn.Sequential(nn.Linear(_FEATURES, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
         self.layers = nn.ModuleList(_Layer(self.config) for _ in range(self.config.layers))
         self.norm = nn.LayerNorm(d)
-        self.head = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, 9))
-        nn.init.zeros_(self.head[2].weight)
-        nn.init.zeros_(self.head[2].bias)
-        self.register_buffer("log_temperature", torch.zeros(len(TEMPERATURE_KNOTS)))
+        last = nn.Linear(d, 9)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.head = nn.Sequential(nn.Linear(d, d), nn.GELU(), last)
+        self.register_buffer("log_temperature", torch.zeros(len(LANDMARK_KNOTS), len(SCALE_KNOTS_MM)))
 
-    def forward(self, scene: Aligned) -> tuple[Tensor, Tensor]:
-        """Mean (B, m, 3) and lower Cholesky factor (B, m, 3, 3)."""
-        n = scene.x.shape[1]
-        x_query = scene.x_query * (REACH / scene.x_query.norm(dim=-1, keepdim=True).clamp_min(REACH))
-        x, R = torch.cat([scene.x, x_query], 1), torch.cat([scene.R, scene.R_query], 1)
-        tokens = self.embed(_features(scene, x, R)).float()
-        apart, turned = _distances(x, R, n)
-        for layer in self.layers:
-            tokens = layer(tokens, n, apart, turned)
-        out = self.head(self.norm(tokens[:, n:])).float()
-        return out[..., :3], self._cholesky(out, scene.leverage_query, n)
+    def forward(self, known: Known, asked: Asked) -> tuple[Tensor, Tensor]:
+        """Mean (B, m, 3) and lower Cholesky factor (B, m, 3, 3), in units of `scale_mm` along the canonical axes."""
+        return self.answer(known, self.remember(known), asked)
 
-    def _cholesky(self, out: Tensor, leverage: Tensor, n: int) -> Tensor:
-        grown = (leverage / math.sqrt(3.0) * torch.exp(_interpolated(self.log_temperature, n)))[..., None, None]
+    def remember(self, known: Known) -> list[Memory]:
+        """What queries look at, a layer each: it does not depend on them."""
+        tokens = self._embedded(known, known)
+        apart, turned = _distances(known.x, known.R, known)
+        memories = []
+        for layer in self._layers():
+            memories.append(layer.memory(tokens))
+            if len(memories) < self.config.layers:
+                tokens = layer(tokens, memories[-1], apart, turned)
+        return memories
+
+    def answer(self, known: Known, memories: list[Memory], asked: Asked) -> tuple[Tensor, Tensor]:
+        """As `forward`, with what was remembered."""
+        x = asked.x * (REACH / asked.x.norm(dim=-1, keepdim=True).clamp_min(REACH))
+        tokens = self._embedded(known, replace(asked, x=x))
+        apart, turned = _distances(x, asked.R, known)
+        for layer, memory in zip(self._layers(), memories, strict=True):
+            tokens = layer(tokens, memory, apart, turned)
+        out = self.head(self.norm(tokens)).float()
+        factor = self._cholesky(out, asked.leverage) * self._temperature(known.scale_mm, known.x.shape[1])[:, None, None, None]
+        return out[..., :3], factor
+
+    def _embedded(self, known: Known, tokens: Known | Asked) -> Tensor:
+        embedded: Tensor = self.embed(_features(known, tokens)).float()
+        return embedded
+
+    def _layers(self) -> list[_Layer]:
+        return [layer for layer in self.layers if isinstance(layer, _Layer)]
+
+    def _temperature(self, scale_mm: Tensor, n: int) -> Tensor:
+        """Factors (B,) of the standard deviation."""
+        along_n = _weights(scale_mm.new_full((1,), float(n)), LANDMARK_KNOTS)
+        return torch.exp(((along_n @ self.log_temperature) * _weights(scale_mm, SCALE_KNOTS_MM)).sum(-1))
+
+    @staticmethod
+    def _cholesky(out: Tensor, leverage: Tensor) -> Tensor:
+        grown = (leverage / math.sqrt(3.0))[..., None, None]
         diagonal = torch.diag_embed(torch.exp(out[..., 3:6].clamp(-9.0, 9.0)))
         zero = torch.zeros_like(out[..., 0])
         a, b, c = out[..., 6], out[..., 7], out[..., 8]
-        lower = torch.stack([zero, zero, zero, a, zero, zero, b, c, zero], -1).unflatten(-1, (3, 3))
+        lower = torch.stack([zero, zero, zero, a, zero, zero, b, c, zero], -1).reshape(*a.shape, 3, 3)
         # Rows share the size of their diagonal, so that a correlation is a number of order one.
-        return grown * (diagonal + torch.diagonal(diagonal, dim1=-2, dim2=-1)[..., None] * lower)
+        factor: Tensor = grown * (diagonal + torch.diagonal(diagonal, dim1=-2, dim2=-1)[..., None] * lower)
+        return factor
 
 
-def _interpolated(values: Tensor, n: int) -> Tensor:
-    """The value at n between knots that are even in no way, linear in log n and constant outside."""
-    knots = torch.log(torch.tensor(TEMPERATURE_KNOTS, dtype=values.dtype, device=values.device))
-    at = torch.tensor(math.log(n), dtype=values.dtype, device=values.device).clamp(knots[0], knots[-1])
-    i = int(torch.searchsorted(knots, at).clamp(1, len(knots) - 1))
-    share = (at - knots[i - 1]) / (knots[i] - knots[i - 1])
-    return values[i - 1] * (1.0 - share) + values[i] * share
+def _weights(values: Tensor, knots: tuple[float, ...]) -> Tensor:
+    """Shares (..., knots) of a linear interpolation in the logarithm, constant beyond the ends."""
+    at = torch.log(torch.tensor(knots, dtype=values.dtype, device=values.device))
+    x = torch.log(values).clamp(at[0], at[-1])
+    left = torch.searchsorted(at, x.contiguous()).clamp(1, len(knots) - 1)
+    share = (x - at[left - 1]) / (at[left] - at[left - 1])
+    count = len(knots)
+    return functional.one_hot(left - 1, count) * (1.0 - share)[..., None] + functional.one_hot(left, count) * share[..., None]
 
 
-def _distances(x: Tensor, R: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Squared distances (B, T, n) in radii and 1 - cos-like differences of orientation between all tokens and the correspondences."""
+def _distances(x: Tensor, R: Tensor, known: Known) -> tuple[Tensor, Tensor]:
+    """Squared distances (B, T, n) in radii and 1 - cos-like differences of orientation from tokens to the correspondences."""
     with torch.autocast(x.device.type, enabled=False):
-        square, flat = x.square().sum(-1), R.flatten(2)
-        apart = square[:, :, None] + square[:, None, :n] - 2.0 * x @ x[:, :n].transpose(1, 2)
-        turned = 1.0 - flat @ flat[:, :n].transpose(1, 2) / 3.0
+        apart = x.square().sum(-1)[:, :, None] + known.x.square().sum(-1)[:, None] - 2.0 * x @ known.x.transpose(1, 2)
+        turned = 1.0 - R.flatten(2) @ known.R.flatten(2).transpose(1, 2) / 3.0
     return apart.clamp_min(0.0), turned
 
 
-def _features(scene: Aligned, x: Tensor, R: Tensor) -> Tensor:
+def _features(known: Known, tokens: Known | Asked) -> Tensor:
     """What a token says (B, T, features)."""
-    B, T, n, m = len(x), x.shape[1], scene.x.shape[1], scene.x_query.shape[1]
+    x, R = tokens.x, tokens.R
+    asked = torch.full_like(x[..., :1], 1.0 if isinstance(tokens, Asked) else 0.0)
     waves = torch.cat([wave(math.pi * f * x) for f in _FREQUENCIES for wave in (torch.sin, torch.cos)], -1)
-    relative = R @ scene.R.mean(1, keepdim=True).transpose(-1, -2)
-    e = torch.cat([scene.e, scene.e.new_zeros(B, m, 3)], 1)
-    asked = torch.cat([e.new_zeros(B, n, 1), e.new_ones(B, m, 1)], 1)
-    leverage = torch.log(torch.cat([scene.leverage, scene.leverage_query.clamp(max=10.0)], 1))[..., None]
-    constants = scene.globals[:, None].expand(B, T, -1)
+    relative = R @ known.R.mean(1, keepdim=True).transpose(-1, -2)
+    e = torch.zeros_like(x) if isinstance(tokens, Asked) else tokens.e
+    # The clamp is felt by queries only: no landmark has a leverage above 1.
+    leverage = torch.log(tokens.leverage.clamp(max=10.0))[..., None]
+    constants = known.globals[:, None].expand(*x.shape[:2], -1)
     return torch.cat([x, waves, R.flatten(2), relative.flatten(2), e, leverage, asked, constants], -1)

@@ -56,9 +56,9 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     """Register on the calibration pair of recordings, test on the other pair. Raises InputError for bad input."""
     config = settings_of(protocol, EmOpticalConfig)
     known = (RIGID, NO_TIME_OFFSET)
-    model = _register(inputs, config)
+    model = registered(inputs, config)
     tell(progress, 0.3, f"registered on {model.n} pairs of poses")
-    errors = {method: _test(_variant(model, method), inputs, config) for method in methods_of(protocol, known)}
+    errors = {method: tested(_variant(model, method), inputs, config) for method in methods_of(protocol, known)}
     tell(progress, 0.8, "test recording corrected")
     rows = [row for method, by_tool in errors.items() for row in _rows(method, by_tool, protocol["seed"], config)]
     rows += _calibration_rows(model)
@@ -67,19 +67,21 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     return conclude(protocol, inputs, rows, tables, _pictures(main, out), _notes(main))
 
 
-def _register(inputs: Mapping[str, Path], config: EmOpticalConfig) -> Registration:
-    em = {name: _valid(name, stream) for name, stream in _read_em(inputs["em_calibration"]).items()}
-    reference = _valid("optical marker", read_optical_tracking(inputs["optical_calibration"]))
+def registered(inputs: Mapping[str, Path], config: EmOpticalConfig) -> Registration:
+    """The registration from the calibration pair of recordings."""
+    em = {name: valid_stream(name, stream) for name, stream in read_sensors(inputs["em_calibration"]).items()}
+    reference = valid_stream("optical marker", read_optical_tracking(inputs["optical_calibration"]))
     # No date and no path: the same recordings give the same registration.
     return register_streams(em, reference, Provenance(created="", version=""), config.streams)
 
 
-def _read_em(path: Path) -> dict[str, RecordedStream]:
+def read_sensors(path: Path) -> dict[str, RecordedStream]:
     """Sensors by name; a port without a sensor is recorded as one that is never seen, and left out."""
     return {f"sensor_{number}": stream for number, stream in read_em_tracking(path).items() if stream.valid.any()}
 
 
-def _valid(name: str, stream: RecordedStream) -> PoseStream:
+def valid_stream(name: str, stream: RecordedStream) -> PoseStream:
+    """The valid samples of a recorded stream."""
     kept = stream.valid_only()
     return as_pose_stream(name, kept.stamps_ns, kept.T_tracker_body)
 
@@ -91,12 +93,13 @@ def _variant(model: Registration, method: str) -> Registration:
     return replace(model, tools={name: replace(tool, time_offset_s=0.0) for name, tool in model.tools.items()})
 
 
-def _test(model: Registration, inputs: Mapping[str, Path], config: EmOpticalConfig) -> dict[str, TrackError]:
-    recording = {name: stream for name, stream in _read_em(inputs["em_test"]).items() if name in model.tools}
+def tested(model: Registration, inputs: Mapping[str, Path], config: EmOpticalConfig) -> dict[str, TrackError]:
+    """Errors of every tool of the test recording, which goes through the pipeline that a node runs."""
+    recording = {name: stream for name, stream in read_sensors(inputs["em_test"]).items() if name in model.tools}
     if not recording:
         remedy = "calibrate and test with recordings of one tool"
         raise InputError(str(inputs["em_test"]), expected=f"one of {', '.join(model.tools)}", got="none", remedy=remedy)
-    reference = _valid("optical marker", read_optical_tracking(inputs["optical_test"]))
+    reference = valid_stream("optical marker", read_optical_tracking(inputs["optical_test"]))
     found = {}
     for name, estimates in corrected(model, recording).items():
         found[name] = track_error(estimates, model.tools[name], reference, config.streams.pairing)

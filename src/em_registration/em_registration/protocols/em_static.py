@@ -16,6 +16,8 @@ import numpy as np
 
 from em_registration.field.config import PoseFieldConfig
 from em_registration.field.pose_field import fit_pose_field
+from em_registration.methods.combined import fit_combined
+from em_registration.methods.in_context import fit_in_context
 from em_registration.methods.interface import Correspondences, Method, correspondences
 from em_registration.methods.registry import METHODS
 from em_registration.protocols.static_poses import StaticPoses, folds, read_static_poses
@@ -26,7 +28,7 @@ from lodestone_core.hand_eye import JointConfig, calibrate_joint
 from lodestone_core.results import Picture, Progress, Result, Row, Table, conclude, methods_of, pictures, row_of, settings_of, tell
 from lodestone_core.types import Array
 
-FIELD, RIGID = "pose_field", "rigid"
+FIELD, NETWORK, COMBINED, RIGID = "pose_field", "in_context", "combined", "rigid"
 SENSOR, MARKER = "sensor", "marker"
 
 
@@ -56,19 +58,16 @@ class Held:
 def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, progress: Progress | None = None) -> Result:
     """Score all methods on all sets. Raises InputError for bad input."""
     config = settings_of(protocol, EmStaticConfig)
-    known: dict[str, Method] = {FIELD: lambda c: fit_pose_field(c, config.field), **METHODS}
+    known: dict[str, Method] = {
+        FIELD: lambda c: fit_pose_field(c, config.field),
+        COMBINED: lambda c: fit_combined(c, config.field),
+        NETWORK: fit_in_context,
+        **METHODS,
+    }
     methods = {name: known[name] for name in methods_of(protocol, tuple(known))}
-    offsets = _known_offsets(inputs["static_poses"], config)
+    offsets = known_offsets(inputs["static_poses"], config)
     cases = [(name, None) for name in config.sets] + [(name, offsets) for name in config.known_offset_sets]
-    found: dict[tuple[str, str], Held] = {}
-    refused: dict[tuple[str, str], str] = {}
-    for done, (name, known_offsets) in enumerate(cases):
-        for s, poses in enumerate(read_static_poses(inputs["static_poses"], name)):
-            for target in config.targets:
-                case = f"{name} sensor_{s} at the {target}"
-                offset = None if known_offsets is None else known_offsets[s]
-                _score(case, poses, offset, target, methods, config, found, refused)
-        tell(progress, (done + 1) / len(cases), name)
+    found, refused = held_out(inputs["static_poses"], cases, methods, config, progress)
     rows = [row for (method, case), held in found.items() for row in _rows(method, case, held, protocol["seed"])]
     tables = [_summary(found), Table("refused", "Methods that do not apply", ("case", "method", "why"), _refusals(refused))]
     return conclude(protocol, inputs, rows, tables, _pictures(found, out), NOTES)
@@ -80,7 +79,26 @@ NOTES = (
 )
 
 
-def _known_offsets(path: Path, config: EmStaticConfig) -> list[Array]:
+def held_out(
+    path: Path,
+    cases: Sequence[tuple[str, list[Array] | None]],
+    methods: Mapping[str, Method],
+    config: EmStaticConfig,
+    progress: Progress | None = None,
+) -> tuple[dict[tuple[str, str], Held], dict[tuple[str, str], str]]:
+    """Results by method and case of all sensors of these sets (with their offsets where these are known), and why a method has none."""
+    found: dict[tuple[str, str], Held] = {}
+    refused: dict[tuple[str, str], str] = {}
+    for done, (name, offsets) in enumerate(cases):
+        for s, poses in enumerate(read_static_poses(path, name)):
+            for target in config.targets:
+                offset = None if offsets is None else offsets[s]
+                _score(f"{name} sensor_{s} at the {target}", poses, offset, target, methods, config, found, refused)
+        tell(progress, (done + 1) / len(cases), name)
+    return found, refused
+
+
+def known_offsets(path: Path, config: EmStaticConfig) -> list[Array]:
     """T_sensor_marker of each sensor, the mean over the clean sets."""
     if not config.known_offset_sets:
         return []
@@ -145,7 +163,7 @@ def _rows(method: str, case: str, held: Held, seed: int) -> list[Row]:
     splits = np.sqrt(np.mean(held.error_mm**2, axis=1))
     low, high = metrics.bootstrap_interval(np.sqrt(np.mean(held.error_mm**2, axis=0)), metrics.root_mean_square, seed)
     rows = [Row(method, case, "rms", float(splits.mean()), "mm", held.error_mm.size, (low, high))]
-    if method in (FIELD, RIGID):
+    if method in (FIELD, NETWORK, COMBINED, RIGID):
         inside = held.error_mm <= held.radius_mm
         rows.append(Row(method, case, "coverage_95", float(inside.mean()), "1", inside.size))
         rows.append(Row(method, case, "coverage_95_top", float(inside.mean()), "1", inside.size))
@@ -170,7 +188,9 @@ def _refusals(refused: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str, s
 def _pictures(found: Mapping[tuple[str, str], Held], out: Path) -> Sequence[Picture]:
     cases = list(dict.fromkeys(case for _, case in found))
     shown = [case for case in cases if case.endswith(SENSOR)] or cases
-    methods = [m for m in (RIGID, "affine", "tps_smoothed", "bernstein_2", "gp_position", FIELD) if (m, shown[0]) in found]
+    methods = [
+        m for m in (RIGID, "affine", "tps_smoothed", "bernstein_2", "gp_position", NETWORK, FIELD, COMBINED) if (m, shown[0]) in found
+    ]
     bars = {m: np.array([_rms(found[m, case]) if (m, case) in found else 0.0 for case in shown]) for m in methods}
     labels = [case.removesuffix(f" at the {SENSOR}") for case in shown]
     made = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from em_registration.messages import event_from_msg, fiducial_from_msg
 from em_registration.types import Event, Fiducial
-from lodestone_core.ros.conversions import header_to_msg, point_to_msg
+from lodestone_core.ros.conversions import header_to_msg, point_to_msg, pose_to_msg
 from lodestone_core.units import m_from_mm
 from lodestone_msgs.msg import Event as EventMsg
 from lodestone_msgs.msg import Fiducial as FiducialMsg
@@ -19,6 +19,7 @@ def fiducial_to_msg(fiducial: Fiducial) -> FiducialMsg:
         tool=fiducial.tool,
         point_image=point_to_msg(fiducial.image_mm),
         point_tracker=point_to_msg(fiducial.tracker_mm),
+        pose_tool=pose_to_msg(fiducial.pose),
         spread=float(m_from_mm(fiducial.spread_mm)),
         samples=int(fiducial.samples),
         residual=float(m_from_mm(fiducial.residual_mm)),

@@ -13,11 +13,12 @@ from geometry_msgs.msg import PoseStamped
 
 from em_registration.config import RegistrationConfig
 from em_registration.pipeline import Pipeline, adoption
+from em_registration.pipeline_times import PipelineTimes
 from em_registration.registration import parse_registration
 from em_registration.ros.conversions import event_to_msg
 from em_registration.ros.session_services import SessionServices
 from lodestone_core.error_radius import expected_radius_95
-from lodestone_core.estimate import Estimate
+from lodestone_core.estimate import Estimate, State
 from lodestone_core.messages import EstimateSet, frame_from_msg
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import estimates_to_msg
@@ -42,8 +43,8 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         self._pipeline = Pipeline(config)
         if config.registration_file:
             path = Path(config.registration_file)
-            model = parse_registration(self.read_file(path).decode(), str(path))
-            self._pipeline.request(adoption(model, f"loaded from {path.name}"))
+            text = self.read_file(path).decode()
+            self._pipeline.request(adoption(parse_registration(text, str(path)), f"loaded from {path.name}", text))
         self._estimates = self.create_publisher(RegistrationEstimates, "~/estimates", qos.ESTIMATE)
         self._events = self.create_publisher(EventMsg, "~/events", qos.EVENT)
         self._session = SessionServices(self, self._pipeline, config)
@@ -54,6 +55,8 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
         self._corrected: dict[str, Any] = {}
         self._said: dict[str, tuple[Any, float]] = {}
         self._last_stamp_ns = 0
+        self._times = PipelineTimes()
+        self.create_steady_timer(REPORT_PERIOD_S, self._report_watch)
         self.create_subscription(TrackedTools, "tools", self._on_tools, qos.DEVICE)
 
     def on_cleanup_node(self) -> None:
@@ -66,9 +69,11 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
             self.get_logger().warning("the tracker's stamps went backward; going on in a new epoch")
             self._pipeline.clock_stepped_back()
         self._last_stamp_ns = frame.stamp_ns
+        started_s = time.perf_counter()
         update = self._pipeline.update(frame)
         if update is None:
             return
+        self._times.add(time.perf_counter() - started_s, len(frame.tools))
         message = estimates_to_msg(EstimateSet(update.stamp_ns, update.received_ns, update.estimates))
         latency_s = s_from_ns(time.time_ns() - frame.received_ns)
         for estimate in message.estimates:
@@ -81,6 +86,14 @@ class RegistrationNode(LodestoneNode[RegistrationConfig]):
             self._publish_corrected(estimate)
         self._session.on_frame(frame)
         self._report(update.estimates)
+
+    def _report_watch(self) -> None:
+        self.diagnostics.report(Level.OK, "time of the pipeline for a pose", values=self._times.values(), component="pipeline")
+        for finding in self._pipeline.findings:
+            values = {"statistic": round(finding.statistic, 2), "learnt": round(finding.learnt, 2), "causes": finding.causes.name}
+            level = Level.OK if finding.state is State.OK else Level.WARN
+            said = finding.detail or "no distortion is seen"
+            self.diagnostics.report(level, said, values=values, component=f"distortion {' '.join(finding.tools)}")
 
     def _publish_corrected(self, estimate: RegistrationEstimate) -> None:
         if estimate.state not in USABLE or estimate.header.frame_id != self.config.image_frame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +55,7 @@ class Desk:
         self.test.create_subscription(Event, "em_registration/events", self.events.append, qos.EVENT)
         self.collect = ActionClient(self.test, CollectFiducial, "em_registration/collect_fiducial")
         self.position_mm = np.zeros(3)
+        self.turn = np.zeros(3)
         self.status = ToolStatus.VALID
         self.number = 0
         self.test.create_timer(0.02, self.send)
@@ -62,7 +65,8 @@ class Desk:
 
     def send(self) -> None:
         self.number += 1
-        pose = se3.make(np.eye(3), self.position_mm) if self.status is ToolStatus.VALID else None
+        R = se3.exp(np.concatenate([np.zeros(3), self.turn]))[:3, :3]
+        pose = se3.make(R, self.position_mm) if self.status is ToolStatus.VALID else None
         stamp_ns = time.time_ns()
         frame = TrackedFrame(stamp_ns, stamp_ns, self.number, (ToolSample("0", self.status, pose, 0.2, 6),))
         self.tools.publish(frame_to_msg(frame, "em_field_generator"))
@@ -93,6 +97,18 @@ class Desk:
     def start(self) -> Any:
         fiducials = [Fiducial(name=name, point_image=point_to_msg(point)) for name, point in IMAGE.items()]
         return self.call(StartSession, "start_session", name="head", fiducials=fiducials)
+
+    def placed(self, name: str, image: tuple[float, float, float], position_mm: np.ndarray) -> Any:
+        """Collect a fiducial that was not planned."""
+        self.position_mm = position_mm
+        goal = self.collect.send_goal_async(CollectFiducial.Goal(name=name, tool="0", point_image=point_to_msg(image)))
+        self.wait(goal.done)
+        result = goal.result().get_result_async()
+        self.wait(result.done)
+        return result.result().result
+
+    def epoch(self) -> int:
+        return int(self.estimates[-1].estimates[0].epoch)
 
     def last_states(self) -> set[State]:
         seen = len(self.estimates)
@@ -176,3 +192,120 @@ def test_a_cancelled_collection_leaves_the_session_as_it_was(desk: Desk) -> None
     answer = desk.call(ComputeRegistration, "compute")
     assert not answer.success
     assert "got 0" in answer.message
+
+
+def distorted(image: tuple[float, float, float], size_mm: float = 2.0) -> np.ndarray:
+    """Where a tracker sees a point that metal bends by up to `size_mm` along each axis."""
+    x, y, z = (value / 80.0 for value in image)
+    return truth_of(image) + size_mm * np.array([np.sin(y), np.cos(z + x), np.tanh(x - z)])
+
+
+def truth_of(image: tuple[float, float, float]) -> np.ndarray:
+    return se3.transform(T_TRACKER_IMAGE, np.array(image))
+
+
+POINTS = {f"p{i}": tuple(point) for i, point in enumerate(np.random.default_rng(4).uniform(-90.0, 90.0, (11, 3)).tolist())}
+
+
+def collect_distorted(desk: Desk, names: list[str]) -> None:
+    for i, name in enumerate(names):
+        desk.turn = 0.2 * np.array([np.sin(i), np.cos(2 * i), np.sin(3 * i)])
+        result = desk.placed(name, POINTS[name], distorted(POINTS[name]))
+        assert result.success, result.message
+        assert abs(result.fiducial.pose_tool.orientation.w) < 1.0
+
+
+def test_a_distorted_tracker_gets_a_field_while_frames_go_on_and_a_touch_of_a_known_point_fits_it_again(desk: Desk, tmp_path: Path) -> None:
+    assert desk.start().success
+    for name in IMAGE:
+        assert desk.call(RemoveFiducial, "remove_fiducial", name=name).success
+    collect_distorted(desk, [f"p{i}" for i in range(10)])
+    seen, started = len(desk.estimates), time.monotonic()
+    computed = desk.call(ComputeRegistration, "compute")
+    assert computed.success, computed.message
+    assert "distortion corrected" in computed.message
+    # A frame comes every 20 ms; none waits for the fit.
+    assert len(desk.estimates) - seen > 0.5 * (time.monotonic() - started) / 0.02
+    desk.wait(lambda: desk.epoch() == computed.epoch)
+    path = tmp_path / "registration.yaml"
+    assert desk.call(SaveRegistration, "save", path=str(path)).success
+    assert load_registration(path).fields["0"].evidence_non_rigid > 0.5
+    result = desk.placed("p10", POINTS["p10"], distorted(POINTS["p10"]))
+    assert result.success
+    assert "the registration in use is" in result.message
+    desk.wait(lambda: desk.epoch() == computed.epoch + 1)
+    assert desk.call(SaveRegistration, "save", path=str(path)).success
+    assert len(load_registration(path).fields["0"].data) == 11
+    # The same from the file, in a node that never saw the session: a touch goes on from its fiducials.
+    assert desk.call(ResetRegistration, "reset").success
+    assert desk.call(LoadRegistration, "load", path=str(path)).success
+    again = desk.placed("p11", (10.0, 20.0, 30.0), distorted((10.0, 20.0, 30.0)))
+    assert again.success, again.message
+    desk.wait(lambda: len([event for event in desk.events if event.kind == Event.KIND_MODEL_ADOPTED]) == 4)
+    assert "12 fiducials" in desk.node.diagnostics._latest["fit"].reason
+
+
+def test_a_fit_whose_process_dies_says_so_and_loses_nothing(desk: Desk) -> None:
+    assert desk.start().success
+    for name in IMAGE:
+        assert desk.collected(name, truth(name)).success
+    process = desk.node._session._fitter._process
+    desk.wait(lambda: process.pid is not None)
+    os.kill(process.pid, signal.SIGSTOP)
+    client = desk.test.create_client(ComputeRegistration, "em_registration/compute")
+    desk.wait(client.service_is_ready)
+    answer = client.call_async(ComputeRegistration.Request())
+    desk.wait(lambda: process.busy)
+    os.kill(process.pid, signal.SIGKILL)
+    desk.wait(answer.done)
+    assert not answer.result().success
+    assert "exit code -9" in answer.result().message
+    assert desk.last_states() == {State.INITIALISING}
+    assert desk.call(ComputeRegistration, "compute").success
+    assert State.INITIALISING not in desk.last_states()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("duplicate", "a and b"),
+        ("collinear", "collinear"),
+        ("mirrored", "mirrored"),
+        ("metres", "metres"),
+        ("swapped", "a"),
+        ("mislabelled", "b"),
+    ],
+)
+def test_each_mistake_comes_back_from_the_service_by_its_name(desk: Desk, how: str, words: str) -> None:
+    image = {name: np.array(point) for name, point in IMAGE.items()}
+    wrong = {
+        "duplicate": lambda: image | {"b": image["a"]},
+        "collinear": lambda: {name: np.array([45.0, 45.0, 20.0]) * i for i, name in enumerate(image)},
+        "mirrored": lambda: {name: point * [1.0, 1.0, -1.0] for name, point in image.items()},
+        "metres": lambda: {name: point / 1000.0 for name, point in image.items()},
+        "swapped": lambda: image | {"a": image["d"], "d": image["a"]},
+        "mislabelled": lambda: image | {"b": image["c"], "c": image["d"], "d": image["b"]},
+    }[how]()
+    planned = [Fiducial(name=name, point_image=point_to_msg(point)) for name, point in wrong.items()]
+    assert desk.call(StartSession, "start_session", name="head", fiducials=planned).success
+    for name in IMAGE:
+        assert desk.collected(name, truth(name)).success
+    answer = desk.call(ComputeRegistration, "compute")
+    assert not answer.success
+    assert words in answer.message
+    assert desk.last_states() == {State.INITIALISING}
+
+
+def test_a_session_goes_on_from_the_file_of_one_that_was_cut_off(desk: Desk, tmp_path: Path) -> None:
+    assert desk.start().success
+    for name in "abcd":
+        assert desk.collected(name, truth(name)).success
+    (file,) = (tmp_path / "sessions").glob("*.session.yaml")
+    assert desk.call(ResetRegistration, "reset").success
+    answer = desk.call(StartSession, "start_session", name="again", go_on_from=str(file))
+    assert answer.success, answer.message
+    assert "4 fiducials are collected" in answer.message
+    assert desk.call(ComputeRegistration, "compute").success
+    missing = desk.call(StartSession, "start_session", name="third", go_on_from=str(tmp_path / "none.yaml"))
+    assert not missing.success
+    assert "none.yaml" in missing.message

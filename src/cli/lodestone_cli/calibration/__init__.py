@@ -1,0 +1,1 @@
+"""`lodestone calibrate em`: what guides a person through the volume, and what the terminal shows of it."""
