@@ -302,3 +302,11 @@ def test_sensors_that_do_not_sit_on_one_body_are_never_used_as_a_pair(hand: Hand
 def test_a_configuration_that_makes_no_sense_is_refused(wrong: dict[str, object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         DetectorConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_frames_without_any_tool_are_no_trouble(hand: Hand) -> None:
+    detector = DistortionDetector(CONFIG)
+    hand.names = ()
+    assert all(detector.update(frame) == () for frame in hand.frames(0.0, 3.0))
+    hand.names = ("a", "b")
+    assert run(detector, hand, 3.0, 12.0)[-1].state is State.OK
