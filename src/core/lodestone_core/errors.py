@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class InputError(ValueError):
     """Input that a person can put right.
@@ -15,3 +17,7 @@ class InputError(ValueError):
         self.expected = str(expected)
         self.got = str(got)
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that an error of another process comes back as it was."""
+        return partial(InputError, expected=self.expected, got=self.got, remedy=self.remedy), (self.what,)

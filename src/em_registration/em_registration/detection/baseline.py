@@ -21,6 +21,7 @@ LEAST_SIGMA = 0.03
 PRIOR_SAMPLES = 10.0
 PASSES = 3
 """Mean and noise depend on one another; so often each is fitted to the other when a row begins."""
+BLOCKS = 3
 _LEAST = LEAST_SIGMA**2 * np.eye(CHANNELS)
 _PRECISIONS = np.array([np.diag([1e-6, *[slope**-2] * (FEATURES - 1)]) for slope in SLOPES])[:, None]
 _LOG_PRECISIONS = np.linalg.slogdet(_PRECISIONS)[1]
@@ -92,6 +93,25 @@ class Baseline:
             self._add(place, values, valid & rows, np.where(rows, 0.0, 1.0))
             self._learn_scale(place, values, valid & rows, np.where(rows, 0.0, 1.0))
 
+    def held_out(self, place: Array, values: Array, valid: Mask) -> tuple[Array, Array]:
+        """Whitened residuals (frames, rows, CHANNELS) and spreads (frames, rows) of these frames, each block of them seen by a model that
+        was fitted to the others; 0 where a row does not count.
+        """
+        residuals, spreads = np.zeros_like(values), np.zeros(valid.shape)
+        for block in np.array_split(np.arange(len(place)), BLOCKS):
+            others = Baseline(self.freedom)
+            others.scale, others._offset = self.scale, self._offset
+            kept = np.ones(len(place), dtype=bool)
+            kept[block] = False
+            others._add(place[kept], values[kept], valid[kept], np.zeros(len(self.freedom)))
+            factor = self.scale.at(place[block])
+            at = place[block].transpose(1, 0, 2)
+            missed = (values[block].transpose(1, 0, 2) - self._offset[:, None] - at @ others._weights) @ np.swapaxes(self._whitening, 1, 2)
+            spread = np.einsum("rni,rij,rnj->nr", at, others._spread, at, optimize=True)
+            residuals[block] = np.where(valid[block][:, :, None], missed.transpose(1, 0, 2) / factor[:, :, None], 0.0)
+            spreads[block] = np.where(valid[block], spread / factor**2, 0.0)
+        return residuals, spreads
+
     def learn(self, place: Array, values: Array, valid: Mask, most_samples: float) -> None:
         """Take further frames in; what was learnt before counts less and less beyond `most_samples`."""
         new = valid.sum(axis=0)
@@ -107,7 +127,7 @@ class Baseline:
         self._moment = kept[:, None, None] * self._moment + np.swapaxes(at, 1, 2) @ told
         self._square = kept[:, None, None] * self._square + np.swapaxes(told, 1, 2) @ told
         self.samples = kept * self.samples + valid.sum(axis=0)
-        self._solve(valid.any(axis=0))
+        self._solve(np.asarray(valid.any(axis=0)))
 
     def _learn_scale(self, place: Array, values: Array, valid: Mask, kept: Array) -> None:
         mean = self._offset[:, None, :] + place.transpose(1, 0, 2) @ self._weights
@@ -133,5 +153,4 @@ def _noise(left: Array, samples: Array) -> Array:
     """Cholesky factors of the noise's covariances. Channels that hold nothing, and indicators that never change, keep the least."""
     free = np.maximum(samples - FEATURES, 0.25 * samples)
     covariance = (PRIOR_SAMPLES * _LEAST + 0.5 * (left + np.swapaxes(left, 1, 2))) / (PRIOR_SAMPLES + free)[:, None, None]
-    factor: Array = np.linalg.cholesky(covariance + _LEAST)
-    return factor
+    return np.asarray(np.linalg.cholesky(covariance + _LEAST), dtype=np.float64)

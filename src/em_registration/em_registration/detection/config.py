@@ -25,7 +25,7 @@ class DetectorConfig:
     time_scales_s: tuple[float, ...] = option(
         (0.1, 0.4, 1.6), unit="s", doc="over which the evidence is averaged: short for fast intrusions, long for slow ones", minimum=0.0
     )
-    threshold: float = option(6.0, doc="statistic above which a body is DEGRADED", minimum=0.0)
+    threshold: float = option(6.5, doc="statistic above which a body is DEGRADED", minimum=0.0)
     invalid_threshold: float = option(12.0, doc="statistic above which a body is INVALID", minimum=0.0)
     release: float = option(0.7, doc="share of a threshold below which the statistic must stay to be released", minimum=0.0, maximum=1.0)
     release_s: float = option(1.0, unit="s", doc="for how long", minimum=0.0)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from em_registration.detection.baseline import Baseline
-from em_registration.detection.channels import FEATURES
+from em_registration.detection.channels import FEATURES, Channels
 from em_registration.detection.config import DetectorConfig
 from em_registration.detection.smoothing import Smoother
 from lodestone_core.types import Array
@@ -70,7 +70,7 @@ class Lessons:
         """Whether the chunk is full."""
         return self._last_s - self._begun_s >= self._config.chunk_s or len(self._filling) >= MOST_FRAMES
 
-    def close(self, baseline: Baseline, smoother: Smoother, relation: Mask) -> None:
+    def close(self, channels: Channels, baseline: Baseline, smoother: Smoother) -> None:
         """End the chunk: what counts is learnt, the rest waits or is dropped."""
         place, values, told = (np.array(each) for each in zip(*self._filling, strict=True))
         noted, length_s = smoother.take_pending(), self._last_s - self._begun_s
@@ -87,17 +87,19 @@ class Lessons:
         if not self.ready.all():
             self._school.append((place, values, told))
             self._clean_s += np.where(told.any(axis=0), length_s, 0.0)
-            self._begin(baseline, relation)
+            self._begin(channels, baseline, smoother)
         else:
             self._school.clear()
 
-    def _begin(self, baseline: Baseline, relation: Mask) -> None:
+    def _begin(self, channels: Channels, baseline: Baseline, smoother: Smoother) -> None:
         due = ~self.ready & (self._clean_s >= self._config.learn_s - 1e-6)
         due &= sum(told.sum(axis=0) for _, _, told in self._school) >= LEAST_SAMPLES
         if not due.any():
             return
         place, values, told = (np.concatenate(each) for each in zip(*self._school, strict=True))
+        values = channels.recentred(due, place, values, told)
         baseline.begin(due, place, values, told)
-        steady = ~relation | (np.median(baseline.sigma[:, :3], axis=1) <= MOST_SIGMA_MM)
+        smoother.begin(due, *baseline.held_out(place, values, told & due), baseline.freedom, len(self._school) * self._config.chunk_s)
+        steady = ~channels.layout.relation | (np.median(baseline.sigma[:, :3], axis=1) <= MOST_SIGMA_MM)
         self.ready |= due & steady
         self._clean_s[due & ~steady] = 0.0

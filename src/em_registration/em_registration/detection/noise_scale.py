@@ -20,12 +20,13 @@ MOST_LOG = 5.0
 
 
 class NoiseScale:
-    """For every row the factor on the standard deviation of its noise, by place."""
+    """For every row the factor on the standard deviation of its noise, by place; 1 in the middle of the places it was learnt at."""
 
     def __init__(self, rows: int) -> None:
         self._information = np.zeros((rows, FEATURES, FEATURES))
         self._moment = np.zeros((rows, FEATURES))
         self._weights = np.zeros((rows, FEATURES))
+        self._level = np.zeros(rows)
 
     def grown(self, rows: int) -> NoiseScale:
         """The same with further rows."""
@@ -36,7 +37,7 @@ class NoiseScale:
 
     def at(self, place: Array) -> Array:
         """Factors (..., rows) at places (..., rows, FEATURES)."""
-        factor: Array = np.exp(0.5 * np.clip((place * self._weights).sum(axis=-1), -MOST_LOG, MOST_LOG))
+        factor: Array = np.exp(0.5 * np.clip((place * self._weights).sum(axis=-1) - self._level, -MOST_LOG, MOST_LOG))
         return factor
 
     def learn(self, place: Array, square: Array, freedom: Array, kept: Array) -> None:
@@ -49,4 +50,8 @@ class NoiseScale:
         weighted = (place * weight[:, :, None]).transpose(1, 2, 0)
         self._information = kept[:, None, None] * self._information + weighted @ place.transpose(1, 0, 2)
         self._moment = kept[:, None] * self._moment + (weighted @ told.T[:, :, None])[:, :, 0]
-        self._weights = np.linalg.solve(_PRECISION + self._information, self._moment[:, :, None])[:, :, 0]
+        solved = np.linalg.solve(_PRECISION + self._information, self._moment[:, :, None])[:, :, 0]
+        self._weights = np.asarray(solved, dtype=np.float64)
+        # The first feature is 1 everywhere, so that its products are the sums of the others.
+        middle = self._information[:, 0] / np.maximum(self._information[:, 0, :1], 1e-12)
+        self._level = (middle * self._weights).sum(axis=1)

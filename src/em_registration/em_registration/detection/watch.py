@@ -19,6 +19,8 @@ from lodestone_core.types import Array
 Mask = npt.NDArray[np.bool_]
 CLIP = 6.0
 """A residual counts for no more standard deviations: one bad sample is not an intrusion."""
+MOVED_S = 0.2
+"""Over which a disagreement in mm is averaged."""
 FRESH_S = 0.5
 """A row that was not seen for so long says nothing of now."""
 
@@ -39,7 +41,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """Of every body: `statistic` (scales, groups, bodies) in standard deviations of a quiet field, -inf where nothing can be said.
+    """Of every body: `statistic` (scales, groups, bodies) in standard deviations of a quiet field, -inf where nothing is known.
 
     `learnt` (bodies,) is 1 when the clean field is known; `disagreement_mm` the change of the place of one sensor seen from another;
     `novelty` the variance of the learnt field at this place in units of the noise's: large where nobody was before.
@@ -71,6 +73,7 @@ class Watch:
         self.lessons = Lessons(rows, config)
         self._last_s = np.full(rows, -np.inf)
         self._known_s = np.full(layout.tools, -np.inf)
+        self._moved_mm = np.zeros((rows, 3))
 
     def grown(self, layout: Layout) -> Watch:
         """The same with the rows and bodies that were appended to the layout, which begin to learn."""
@@ -81,28 +84,30 @@ class Watch:
         longer._known = self._known.grown(layout.tools)
         longer.lessons = self.lessons.grown(len(layout.rows))
         longer._last_s[:rows], longer._known_s[:tools] = self._last_s, self._known_s
+        longer._moved_mm[:rows] = self._moved_mm
         return longer
 
     def step(self, frame: Frame) -> Reading:
         """Take one frame in. Stamps may not fall; see `forget_the_moment`."""
-        values, place, told = self.channels.read(frame.T_tracker_tool, frame.indicator_mm, frame.five_dof)
+        values, place, told = self.channels.read(frame.stamp_s, frame.T_tracker_tool, frame.indicator_mm, frame.five_dof)
         used = used_channels(self.layout, frame.five_dof)
         self.baseline.freedom = used.sum(axis=1)
         mean, factor, spread = self.baseline.predict(place)
         begun = told & self.lessons.ready
         most = CLIP * np.sqrt(1.0 + spread)[:, None]
-        residual = np.where(begun[:, None], self.baseline.whitened((values - mean) * used, factor), 0.0)
-        residual = np.clip(residual, -most, most)
+        away = np.where(begun[:, None], (values - mean) * used, 0.0)
+        residual = np.clip(self.baseline.whitened(away, factor), -most, most)
         elapsed_s = np.minimum(frame.stamp_s - self._last_s, 60.0)
         self._last_s = np.where(told, frame.stamp_s, self._last_s)
         self._smoother.add(residual, spread, begun, elapsed_s)
+        self._moved_mm += np.where(begun, -np.expm1(-elapsed_s / MOVED_S), 0.0)[:, None] * (away[:, :3] - self._moved_mm)
         expected = self._smoother.expected
         square = self._smoother.mean**2 / np.maximum(expected, 1e-12)[:, :, None]
         fresh = self.lessons.ready & (frame.stamp_s - self._last_s < FRESH_S)
         statistic = self._statistic(square, used, fresh, self._known_points(frame))
         highest = statistic.max(axis=(0, 1))
         self._learn(frame.stamp_s, place, np.where(begun[:, None], mean + self.baseline.coloured(residual, factor), values), told, highest)
-        self._smoother.note(square.sum(axis=2) / np.maximum(used.sum(axis=1), 1), begun, elapsed_s)
+        self._smoother.note((self._smoother.mean**2).sum(axis=2) / np.maximum(used.sum(axis=1), 1), begun, elapsed_s)
         return Reading(statistic, *self._more(fresh, factor, spread))
 
     def forget_the_moment(self) -> None:
@@ -148,16 +153,14 @@ class Watch:
         disturbed = (highest > self._config.quiet * self._config.threshold) @ self.layout.members > 0
         self.lessons.add(stamp_s, place, values, told, disturbed)
         if self.lessons.complete:
-            self.lessons.close(self.baseline, self._smoother, self.layout.relation)
+            self.lessons.close(self.channels, self.baseline, self._smoother)
 
     def _more(self, fresh: Mask, factor: Array, spread: Array) -> tuple[Array, Array, Array]:
         """Learnt, disagreement and novelty of the bodies."""
         members = self.layout.members
         learnt = np.where(members > 0, self.lessons.progress, 0.0).max(axis=1, initial=0.0)
-        scale = min(1, len(self._smoother.mean) - 1)
-        moved_mm2 = (self.baseline.coloured(self._smoother.mean[scale], factor)[:, :3] ** 2).sum(axis=1)
-        by_chance_mm2 = self._smoother.expected[scale] * factor**2 * (self.baseline.sigma[:, :3] ** 2).sum(axis=1)
-        moved = np.sqrt(np.maximum(moved_mm2 - by_chance_mm2, 0.0))
+        by_chance_mm2 = self._smoother.expected[0] * factor**2 * (self.baseline.sigma[:, :3] ** 2).sum(axis=1)
+        moved = np.sqrt(np.maximum((self._moved_mm**2).sum(axis=1) - by_chance_mm2, 0.0))
         disagreement = (members * np.where(fresh & self.layout.relation, moved, 0.0)).max(axis=1, initial=0.0)
         novelty = (members * np.where(fresh, spread, 0.0)).max(axis=1, initial=0.0)
         return learnt, disagreement, novelty

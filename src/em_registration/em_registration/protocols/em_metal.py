@@ -80,13 +80,13 @@ def timeline(estimates: Sequence[Estimate], tool: ToolCalibration, reference: Po
     judged = np.flatnonzero(reference.covers(stamps_ns, tool.time_offset_s, pairing))
     truth = reference.at(stamps_ns[judged], tool.time_offset_s)[:, :3, 3]
     missing = np.full((4, 4), np.inf)
-    poses = [estimates[i].T_parent_child for i in judged]
+    poses = [estimates[i].T_parent_child for i in judged.tolist()]
     T = np.array([missing if pose is None else pose for pose in poses]).reshape(-1, 4, 4)
     posed = np.isfinite(T).all(axis=(1, 2))
     error_mm = np.full(len(judged), np.inf)
     error_mm[posed] = np.linalg.norm(se3.transform(T[posed], tool.T_tool_reference[:3, 3]) - truth[posed], axis=1)
-    states = [estimates[i].state for i in judged]
-    expected = np.array([estimates[i].expected_tre_mm for i in judged])
+    states = [estimates[i].state for i in judged.tolist()]
+    expected = np.array([estimates[i].expected_tre_mm for i in judged.tolist()])
     ok = np.array([state is State.OK for state in states])
     return Timeline((stamps_ns[judged] - stamps_ns[0]) / 1e9, error_mm, expected, ok, states)
 
