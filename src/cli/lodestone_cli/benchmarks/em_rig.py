@@ -75,6 +75,7 @@ def em_rig(out: Path, tools: int, rate_hz: float, model: Registration | None = N
             f"sim_control:={control}",
             "sim_option:=--pause-with-host",
             f"sim_port:={folder}/aurora",
+            f"session_directory:={folder}/sessions",
         ]
         words.append(f"registration_file:={registration}")
         log = out / "launch.log"
