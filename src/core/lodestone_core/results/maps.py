@@ -30,13 +30,13 @@ def heat_maps(path: Path, rows: Sequence[str], columns: Sequence[str], maps: Map
 
 
 def curves(path: Path, x: Array, values: Mapping[str, Array], caption: str, labels: tuple[str, str]) -> Picture:
-    """Values (N,) of each name over x (N,), on logarithmic axes; NaN where there is none. `labels`: of both axes, with units."""
+    """Values (N,) of each name over x (N,) on a logarithmic axis; NaN where there is none. `labels`: of both axes, with units."""
     with figure_file(path, 9.0, 3.8) as figure:
         axes = figure.subplots()
         for (name, y), colour, marker in zip(values.items(), colours(len(values)), "os^Dvp" * len(values), strict=False):
             axes.plot(x, y, marker=marker, markersize=5, color=colour, label=name)
         axes.set_xscale("log")
-        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.0)
         axes.set_xticks(x, [f"{value:g}" for value in x])
         axes.minorticks_off()
         axes.set_xlabel(labels[0])
