@@ -235,6 +235,18 @@ def test_many_scenes_at_once_are_the_single_ones() -> None:
         assert answers.evidence_non_rigid[i] == pytest.approx(field.evidence_non_rigid, abs=1e-9)
 
 
+@pytest.mark.parametrize("off_the_line_mm", [1.0, 1e-3, 1e-7])
+def test_a_set_that_is_a_line_without_one_of_its_points_has_an_answer(off_the_line_mm: float) -> None:
+    T = np.tile(np.eye(4), (6, 4, 1, 1))
+    rng = np.random.default_rng(0)
+    line = np.array([[0.0, 0.0, -200.0], [50.0, 0.0, -200.0], [100.0, 0.0, -200.0], [0.0, 80.0, -230.0]])
+    T[:, :, :3, 3] = line + off_the_line_mm * rng.standard_normal((6, 4, 3))
+    image = T[..., :3, 3] + 0.1 * rng.standard_normal((6, 4, 3))
+    radii = predict_scenes(T, image, T, np.zeros(3), CONFIG).prediction.radius_95_mm
+    assert np.isfinite(radii).all() and np.median(radii) < 5.0
+    assert np.isfinite(fit_pose_field(correspondences(T[0], image[0]), CONFIG)(T[0]).radius_95_mm).all()
+
+
 def test_three_points_are_enough_and_their_covariance_is_wide() -> None:
     few, many = (fit_pose_field(pairs(n, 90, 0.0), CONFIG) for n in (3, 30))
     T = poses(10, 91)

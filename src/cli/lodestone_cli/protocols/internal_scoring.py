@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from em_registration.field.config import PoseFieldConfig
+from em_registration.field.mixture import symmetric
 from em_registration.field.scenes import SceneAnswers, predict_scenes
 from em_registration.methods.batched import BATCHED
 from em_registration.methods.combined import combine
@@ -91,7 +92,7 @@ def _answers(job: Job, scenes: Scenes, T: Array, landmarks: int) -> dict[str, Sc
 
 def _score(answers: SceneAnswers, truth: Array) -> Score:
     error = np.linalg.norm(answers.prediction.mean_mm - truth, axis=-1)
-    parts = (error, expected_radius_95(answers.prediction.covariance), answers.evidence_non_rigid)
+    parts = (error, expected_radius_95(symmetric(answers.prediction.covariance)), answers.evidence_non_rigid)
     return Score(*(np.asarray(part, dtype=np.float32) for part in parts))
 
 

@@ -21,7 +21,7 @@ from lodestone_core import se3
 from lodestone_core.types import Array
 
 UNKNOWNS = 6
-_TINY = 1e-12
+_TINY, _RIDGE = 1e-12, 1e-10
 _LOOP_FROM = 32
 """Size from which a call of LAPACK for each triangle costs less than numpy's general solver on all of them."""
 
@@ -128,7 +128,7 @@ def leave_out(found: Fit, L_inverse: Array, groups: npt.NDArray[np.intp]) -> Lef
         side = rows[:, g].reshape(B, 3 * len(g), UNKNOWNS)
         own = L_inverse[:, :, g]
         P = _by_coordinate(np.swapaxes(own, 1, 2) @ own) - side @ found.A_inverse @ np.swapaxes(side, 1, 2)
-        inverse, r = np.linalg.inv(P), Pr[:, g].reshape(B, -1, 1)
+        inverse, r = _inverse(P), Pr[:, g].reshape(B, -1, 1)
         e = -inverse @ r
         total = np.maximum(found.total + np.sum(e * r, axis=(1, 2)), _TINY)
         freedom = found.freedom - 3.0 * len(g)
@@ -155,6 +155,19 @@ def lower_solve(L: Array, X: Array) -> Array:
     if L.shape[-1] < _LOOP_FROM:
         return np.asarray(np.linalg.solve(L, X), dtype=np.float64)
     return np.stack([solve_triangular(one, x, lower=True, check_finite=False) for one, x in zip(L, X, strict=True)])
+
+
+def _inverse(P: Array) -> Array:
+    """Inverses of positive definite matrices (B, m, m), bounded where rounding has left no more than a trace of definiteness.
+
+    That is so where the others are nearly in a line, and say next to nothing of what was left out.
+    """
+    index = np.arange(P.shape[-1])
+    P = 0.5 * (P + np.swapaxes(P, 1, 2))
+    P[:, index, index] *= 1.0 + _RIDGE
+    P[:, index, index] += _RIDGE * np.trace(P, axis1=1, axis2=2)[:, None] / P.shape[-1]
+    inverse = np.asarray(np.linalg.inv(P), dtype=np.float64)
+    return 0.5 * (inverse + np.swapaxes(inverse, 1, 2))
 
 
 def _by_coordinate(C: Array) -> Array:

@@ -25,7 +25,7 @@ def moments(weights: Array, means: Array, spreads: Array) -> tuple[Array, Array]
     mean = np.einsum("pm,pmi->mi", w, means)
     off = means - mean
     spread = np.einsum("pm,pmij->mij", w, spreads + off[..., :, None] * off[..., None, :])
-    return mean, 0.5 * (spread + np.swapaxes(spread, 1, 2))
+    return mean, symmetric(spread)
 
 
 class Mixture:
@@ -46,4 +46,9 @@ class Mixture:
     def moments(self) -> tuple[Array, Array]:
         """Means (B, M, 3) and covariances (B, M, 3, 3)."""
         mean = self._mean / self._total[..., None]
-        return mean, self._second / self._total[..., None, None] - mean[..., :, None] * mean[..., None, :]
+        return mean, symmetric(self._second / self._total[..., None, None] - mean[..., :, None] * mean[..., None, :])
+
+
+def symmetric(C: Array) -> Array:
+    """Covariances (..., 3, 3) without the rounding that makes them lopsided."""
+    return np.asarray(0.5 * (C + np.swapaxes(C, -1, -2)))

@@ -90,7 +90,7 @@ def predict_scenes(T_data: Array, image_mm: Array, T_query: Array, tip_tool_mm: 
             others = kriging.leave_out(found, L_inverse, left_together)
             # Without them this hypothesis would have been weighed differently, too.
             change = others.log_evidence - evidence[:, kept].max(axis=0)[:, None]
-            weight = np.exp((change + h.log_prior[p]) / config.temperature)
+            weight = np.exp(np.clip((change + h.log_prior[p]) / config.temperature, -_WIDEST, _WIDEST))
             left_out.add(kept, weight, *kriging.along(some.axes(some.data, one), others.errors, others.covariance))
     mean, spread = answers.moments()
     error, expected = left_out.moments()
@@ -99,5 +99,7 @@ def predict_scenes(T_data: Array, image_mm: Array, T_query: Array, tip_tool_mm: 
     return SceneAnswers(Prediction(q + mean, spread * factor[:, None, None, None]), distorted)
 
 
+_WIDEST = 50.0
+"""Logarithms of weights beyond this differ no more: where the others are in a line they say nothing, however it is weighed."""
 NEGLIGIBLE = 0.003
 """Probability below which a hypothesis is dropped: it could not move a prediction by more than the noise."""
