@@ -150,8 +150,8 @@ def test_the_covariance_grows_away_from_the_data_and_so_does_the_domain_ratio() 
     turned = inside.copy()
     turned[:, :3, :3] = inside[:, :3, :3] @ Rotation.from_rotvec([2.5, 0.0, 0.0]).as_matrix()
     assert field(beyond).radius_95_mm.mean() > 2.0 * field(inside).radius_95_mm.mean()
-    assert field.domain_ratio(field.data.T_tracker_tool).max() < 0.2 < 0.45 < field.domain_ratio(beyond).mean()
-    assert field.domain_ratio(turned).mean() > field.domain_ratio(inside).mean()
+    assert field.domain_ratio(field.data.T_tracker_tool).max() < 0.1 and np.median(field.domain_ratio(inside)) < 0.3
+    assert field.domain_ratio(beyond).min() > 0.9 and field.domain_ratio(turned).mean() > 0.3
 
 
 def test_of_map_leaves_the_noise_of_the_pose_out() -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from em_registration.field import kernel, kriging
 from em_registration.field.calibration import few_points, groups, inflation
 from em_registration.field.config import FIELDS, Hypotheses, PoseFieldConfig, hypotheses
+from em_registration.field.domain import Domain, domain_of
 from em_registration.field.mixture import moments, posterior
 from em_registration.field.rigid_frame import Frame, rigid_frames
 from em_registration.field.scenes import NEGLIGIBLE
@@ -57,6 +58,7 @@ class PoseField:
     L_inverse: Array
     inflation: float
     evidence_non_rigid: float
+    domain: Domain
 
     def __call__(self, T_tracker_tool: Array) -> Prediction:
         """Where the tips of poses (M, 4, 4) are in the image, averaged over the hypotheses; poses are as noisy as the data were."""
@@ -105,16 +107,12 @@ class PoseField:
         return np.asarray(np.linalg.norm(errors, axis=1))
 
     def domain_ratio(self, T_tracker_tool: Array) -> Array:
-        """Share (M,) of the distortion's variance that the data leave open at poses (M, 4, 4): 0 beside the data, 1 where they say nothing.
+        """How far (M,) poses (M, 4, 4) are from all that was measured: 0 beside the data, 1 where they say nothing of a distortion.
 
-        Without a distortion to speak of it is 0: a rigid map holds everywhere.
+        The hypotheses cannot tell: one that was right where there were data may claim any distance. Without a distortion to speak of it is
+        0: a rigid map holds everywhere.
         """
-        queries = kernel.places(T_tracker_tool, np.array(self.scale_mm))
-        known = np.sum((self.L_inverse @ kernel.covariance(self.places, queries, self.chosen)) ** 2, axis=1)
-        variance = kernel.variance(queries, self.chosen)
-        by_hypothesis = self.weights * self.fits.s2
-        open_mm2, total_mm2 = by_hypothesis @ np.maximum(variance - known, 0.0), by_hypothesis @ variance
-        return np.asarray(np.divide(open_mm2, total_mm2, out=np.zeros(len(total_mm2)), where=total_mm2 > 0.0))
+        return np.asarray(self.evidence_non_rigid * self.domain.beyond(T_tracker_tool))
 
     def updated(self, more: Correspondences) -> PoseField:
         """With further correspondences of the same tool and no new search of hyper-parameters: for a touch of a known point."""
@@ -162,7 +160,7 @@ def _searched(prepared: _Prepared, config: PoseFieldConfig) -> PoseField:
     parts = [prepared.fits(h.take(slice(i, i + some)), config)[0].log_evidence for i in range(0, len(h), some)]
     evidence = np.concatenate(parts) + h.log_prior
     probabilities = posterior(evidence / config.temperature, config.kept)
-    distorted = float(posterior(evidence, len(h))[h.ratio > 0.0].sum())
+    distorted = min(1.0, float(posterior(evidence, len(h))[h.ratio > 0.0].sum()))
     return _weighed(prepared, config, h.take(np.flatnonzero(probabilities > NEGLIGIBLE)), distorted)
 
 
@@ -240,7 +238,7 @@ class _Prepared:
     def field(self, config: PoseFieldConfig, chosen: Hypotheses, fits: kriging.Fit, axes: Array, belief: Belief) -> PoseField:
         """The field of hypotheses whose probabilities are known."""
         about = (self.data, config, self.frame, self.places, self.scale_mm, chosen, belief.weights, self.inverse_weights)
-        return PoseField(*about, fits, kriging.inverse_of(fits.L), belief.inflation, belief.evidence_non_rigid)
+        return PoseField(*about, fits, kriging.inverse_of(fits.L), belief.inflation, belief.evidence_non_rigid, domain_of(self.data))
 
 
 def _prepared(data: Correspondences, inverse_weights: Array) -> _Prepared:
