@@ -44,7 +44,7 @@ def value(result: Result, metric: str) -> float:
 
 
 def test_four_tools_at_forty_hertz_lose_nothing_and_arrive_in_time(tmp_path: Path) -> None:
-    # A virtual machine may hold back one process of the chain for a frame's time: that does not happen twice, a frame that the chain loses does.
+    # A virtual machine may hold back a process of the chain for a frame: that does not happen twice, a frame that the chain loses does.
     for attempt in ("first", "second"):
         folder = tmp_path / attempt
         folder.mkdir()
