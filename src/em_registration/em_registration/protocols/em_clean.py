@@ -47,12 +47,24 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         Row(FIELD, case, "added_by_the_correction", both[FIELD][0] - both[RIGID][0], "mm", both[FIELD][1]) for case, both in rms.items()
     ]
     rows += [Row(FIELD, case, "evidence_of_distortion", value, "1", n) for case, (value, n) in evidence.items()]
+    rows += _by_recording(rms)
     table = Table("rms", "RMS errors", ("case", "rigid_mm", "pose_field_mm"), tuple((c, b[RIGID][0], b[FIELD][0]) for c, b in rms.items()))
     bars = {method: np.array([both[method][0] for both in rms.values()]) for method in (RIGID, FIELD)}
     picture = pictures.bars(
         out / "rms.png", [_short(case) for case in rms], bars, "RMS error with the rigid registration and with the field."
     )
     return conclude(protocol, inputs, rows, [table], [picture])
+
+
+def _by_recording(rms: Rms) -> list[Row]:
+    """The same over all sensors of a recording together."""
+    rows = []
+    for recording in dict.fromkeys(case.split()[0] for case in rms):
+        of = [both for case, both in rms.items() if case.split()[0] == recording]
+        whole = {method: float(np.sqrt(np.mean([both[method][0] ** 2 for both in of]))) for method in (RIGID, FIELD)}
+        n = sum(both[FIELD][1] for both in of)
+        rows.append(Row(FIELD, f"{recording}, all sensors", "added_over_the_recording", whole[FIELD] - whole[RIGID], "mm", n))
+    return rows
 
 
 Rms = dict[str, dict[str, tuple[float, int]]]
