@@ -44,13 +44,13 @@ def value(result: Result, metric: str) -> float:
 
 
 def test_four_tools_at_forty_hertz_lose_nothing_and_arrive_in_time(tmp_path: Path) -> None:
-    # A virtual machine may hold back a process of the chain for a frame: that does not happen twice, a frame that the chain loses does.
-    for attempt in ("first", "second"):
-        folder = tmp_path / attempt
-        folder.mkdir()
-        result = short("bench_stream", folder, {"duration_s": 20.0})
-        if result.passed:
-            break
+    result = short("bench_stream", tmp_path, {"duration_s": 20.0})
+    if not result.passed:
+        # A virtual machine may hold back a process for one frame's time. Only that is looked at again.
+        assert [row.metric for row in result.missed] == ["frames_lost"] and value(result, "frames_lost") == 1.0, result.rows
+        again = tmp_path / "again"
+        again.mkdir()
+        result = short("bench_stream", again, {"duration_s": 20.0})
     assert result.passed, result.rows
     assert value(result, "frames") > 700
     assert value(result, "repeats") == 0
