@@ -11,6 +11,7 @@ import numpy.typing as npt
 from em_registration.field import kernel, kriging
 from em_registration.field.calibration import few_points, groups, inflation
 from em_registration.field.config import FIELDS, Hypotheses, PoseFieldConfig, hypotheses
+from em_registration.field.data import FieldData
 from em_registration.field.domain import Domain, domain_of
 from em_registration.field.mixture import moments, posterior
 from em_registration.field.rigid_frame import Frame, rigid_frames
@@ -91,15 +92,6 @@ class PoseField:
         return np.asarray(about_centroid @ self.frame.T_image_tracker[0])
 
     @property
-    def rigid_covariance(self) -> Array:
-        """Covariance (6, 6) of `T_image_tracker` as messages have it: about the image's axes at the tracker's origin, mm and rad."""
-        off = self.fits.xi - self.weights @ self.fits.xi
-        C = np.einsum("p,p,pij->ij", self.weights, self.fits.s2, self.fits.A_inverse) + np.einsum("p,pi,pj->ij", self.weights, off, off)
-        J = np.eye(6)
-        J[:3, 3:] = -se3.hat(self.T_image_tracker[:3, 3] - self.frame.centroid_mm[0])
-        return np.asarray(self.inflation * J @ C @ J.T)
-
-    @property
     def leave_one_out_mm(self) -> Array:
         """Distance (n,) of each correspondence from what all the others say of it."""
         axes = self.frame.axes(kernel.axes(self.places, self.chosen))
@@ -157,7 +149,7 @@ def _searched(prepared: _Prepared, config: PoseFieldConfig) -> PoseField:
     h = hypotheses(config)
     # Some at a time: all of them at once would want fresh memory by the hundred megabytes, which takes longer than the arithmetic.
     some = max(1, AT_ONCE // len(prepared.data) ** 2)
-    parts = [prepared.fits(h.take(slice(i, i + some)), config)[0].log_evidence for i in range(0, len(h), some)]
+    parts = [prepared.about.fit(h.take(slice(i, i + some)), config).log_evidence for i in range(0, len(h), some)]
     evidence = np.concatenate(parts) + h.log_prior
     probabilities = posterior(evidence / config.temperature, config.kept)
     distorted = min(1.0, float(posterior(evidence, len(h))[h.ratio > 0.0].sum()))
@@ -196,7 +188,8 @@ def pose_field_from(mapping: Any, where: str) -> PoseField:
         got = f"{type(error).__name__}: {error}"
         raise InputError(where, expected="a field that Lodestone saved", got=got, remedy="give the registration's own file") from error
     prepared = _prepared(data, inverse_weights)
-    return prepared.field(config, h, *prepared.fits(h, config), Belief(weights, scale, distorted))
+    fits = prepared.about.fit(h, config)
+    return prepared.field(config, h, fits, kriging.inverse_of(fits.L), Belief(weights, scale, distorted))
 
 
 def joined(first: Correspondences, second: Correspondences) -> Correspondences:
@@ -219,26 +212,14 @@ class _Prepared:
     """Correspondences with what every hypothesis needs of them."""
 
     data: Correspondences
-    inverse_weights: Array
-    frame: Frame
-    places: kernel.Places
     scale_mm: float
-    mapped_mm: Array
+    about: FieldData
 
-    def fits(self, some: Hypotheses, config: PoseFieldConfig) -> tuple[kriging.Fit, Array]:
-        """All of these hypotheses, and the axes (P, n, 3, 3) in the image along which they compare."""
-        axes = self.frame.axes(kernel.axes(self.places, some))
-        residuals = self.data.image_mm[None] - self.mapped_mm
-        local = (np.swapaxes(axes, -1, -2) @ residuals[..., None])[..., 0]
-        rows = kriging.design(self.frame.about_centroid(self.mapped_mm), axes)
-        noise = self.inverse_weights * kernel.noise(self.places, some)
-        K = kernel.covariance(self.places, self.places, some)
-        return kriging.fit(K, noise, rows, local, (config.noise_weight, config.noise_mm)), axes
-
-    def field(self, config: PoseFieldConfig, chosen: Hypotheses, fits: kriging.Fit, axes: Array, belief: Belief) -> PoseField:
+    def field(self, config: PoseFieldConfig, chosen: Hypotheses, fits: kriging.Fit, L_inverse: Array, belief: Belief) -> PoseField:
         """The field of hypotheses whose probabilities are known."""
-        about = (self.data, config, self.frame, self.places, self.scale_mm, chosen, belief.weights, self.inverse_weights)
-        return PoseField(*about, fits, kriging.inverse_of(fits.L), belief.inflation, belief.evidence_non_rigid, domain_of(self.data))
+        f, weights = self.about.frame, self.about.inverse_weights
+        about = (self.data, config, f, self.about.places, self.scale_mm, chosen, belief.weights, weights)
+        return PoseField(*about, fits, L_inverse, belief.inflation, belief.evidence_non_rigid, domain_of(self.data))
 
 
 def _prepared(data: Correspondences, inverse_weights: Array) -> _Prepared:
@@ -246,19 +227,21 @@ def _prepared(data: Correspondences, inverse_weights: Array) -> _Prepared:
     frame = rigid_frames(tracker[None], data.image_mm[None], 1.0 / inverse_weights[None])
     scale_mm = kernel.rms_distance(data.T_tracker_tool)
     places = kernel.places(data.T_tracker_tool, scale_mm)
-    return _Prepared(data, inverse_weights, frame, places, float(scale_mm), frame.mapped(tracker[None]))
+    mapped = frame.mapped(tracker[None])
+    return _Prepared(data, float(scale_mm), FieldData(frame, places, mapped, data.image_mm[None] - mapped, inverse_weights))
 
 
 def _weighed(prepared: _Prepared, config: PoseFieldConfig, chosen: Hypotheses, distorted: float) -> PoseField:
     """The field of the chosen hypotheses, weighed by their evidence and by what they say of correspondences that are left out."""
-    found, axes = prepared.fits(chosen, config)
+    found = prepared.about.fit(chosen, config)
+    L_inverse = kriging.inverse_of(found.L)
     weights = posterior((found.log_evidence + chosen.log_prior) / config.temperature, len(chosen))
     scale = float(few_points(len(prepared.data), np.array(distorted), config.caution))
     if len(prepared.data) >= LEAST_TO_LEAVE_OUT:
         together = groups(len(prepared.data), config.seed)
-        errors, expected = _left_out(found, kriging.inverse_of(found.L), chosen, config.temperature, axes, together)
+        errors, expected = _left_out(found, L_inverse, chosen, config.temperature, prepared.about.axes(chosen), together)
         scale = float(inflation(np.linalg.norm(errors, axis=1), expected_radius_95(expected), np.array(distorted), config.caution))
-    return prepared.field(config, chosen, found, axes, Belief(weights, scale, distorted))
+    return prepared.field(config, chosen, found, L_inverse, Belief(weights, scale, distorted))
 
 
 def _left_out(

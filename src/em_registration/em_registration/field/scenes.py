@@ -10,8 +10,9 @@ import numpy.typing as npt
 from em_registration.field import kernel, kriging
 from em_registration.field.calibration import groups, inflation
 from em_registration.field.config import Hypotheses, PoseFieldConfig, hypotheses
+from em_registration.field.data import FieldData
 from em_registration.field.mixture import Mixture, posterior
-from em_registration.field.rigid_frame import Frame, rigid_frames
+from em_registration.field.rigid_frame import rigid_frames
 from em_registration.methods.interface import Prediction, tips
 from lodestone_core.covariance import expected_radius_95
 from lodestone_core.types import Array
@@ -23,35 +24,19 @@ Indices = npt.NDArray[np.intp]
 class _Scenes:
     """What one hypothesis needs of B scenes."""
 
-    frame: Frame
-    data: kernel.Places
+    data: FieldData
     queries: kernel.Places
-    mapped_mm: Array
-    residuals: Array
     queries_mm: Array
 
     def take(self, kept: Indices) -> _Scenes:
-        frame = Frame(self.frame.T_image_tracker[kept], self.frame.centroid_mm[kept])
-        arrays = (self.mapped_mm[kept], self.residuals[kept], self.queries_mm[kept])
-        return _Scenes(frame, self.data.take(kept), self.queries.take(kept), *arrays)
-
-    def axes(self, places: kernel.Places, one: Hypotheses) -> Array:
-        """In the image, (B, N, 3, 3)."""
-        return self.frame.axes(kernel.axes(places, one))
-
-    def fit(self, one: Hypotheses, config: PoseFieldConfig) -> kriging.Fit:
-        """One hypothesis on all scenes."""
-        axes = self.axes(self.data, one)
-        rows = kriging.design(self.frame.about_centroid(self.mapped_mm), axes)
-        local = (np.swapaxes(axes, -1, -2) @ self.residuals[..., None])[..., 0]
-        K = kernel.covariance(self.data, self.data, one)
-        return kriging.fit(K, kernel.noise(self.data, one), rows, local, (config.noise_weight, config.noise_mm))
+        return _Scenes(self.data.take(kept), self.queries.take(kept), self.queries_mm[kept])
 
     def answer(self, one: Hypotheses, found: kriging.Fit, L_inverse: Array) -> tuple[Array, Array]:
         """Corrections (B, M, 3) and covariances (B, M, 3, 3) at the queries, in the image."""
-        axes = self.axes(self.queries, one)
-        rows = kriging.design(self.frame.about_centroid(self.queries_mm), axes)
-        V = L_inverse @ kernel.covariance(self.data, self.queries, one)
+        frame = self.data.frame
+        axes = frame.axes(kernel.axes(self.queries, one))
+        rows = kriging.design(frame.about_centroid(self.queries_mm), axes)
+        V = L_inverse @ kernel.covariance(self.data.places, self.queries, one)
         own = kernel.variance(self.queries, one) + kernel.noise(self.queries, one)
         return kriging.along(axes, *kriging.answer(found, V, own, rows))
 
@@ -74,9 +59,10 @@ def predict_scenes(T_data: Array, image_mm: Array, T_query: Array, tip_tool_mm: 
     frame = rigid_frames(tracker, image_mm)
     mapped, q = frame.mapped(tracker), frame.mapped(tips(T_query, tip_tool_mm))
     scale = kernel.rms_distance(T_data)
-    scenes = _Scenes(frame, kernel.places(T_data, scale), kernel.places(T_query, scale), mapped, image_mm - mapped, q)
+    data = FieldData(frame, kernel.places(T_data, scale), mapped, image_mm - mapped, np.ones(T_data.shape[1]))
+    scenes = _Scenes(data, kernel.places(T_query, scale), q)
     every = [h.take(slice(p, p + 1)) for p in range(len(h))]
-    evidence = np.stack([scenes.fit(one, config).log_evidence for one in every])
+    evidence = np.stack([data.fit(one, config).log_evidence for one in every])
     weights = posterior((evidence + h.log_prior[:, None]) / config.temperature, config.kept)
     left_together = groups(T_data.shape[1], config.seed)
     answers, left_out = Mixture(q.shape), Mixture(mapped.shape)
@@ -84,14 +70,14 @@ def predict_scenes(T_data: Array, image_mm: Array, T_query: Array, tip_tool_mm: 
         kept = np.flatnonzero(weights[p] > NEGLIGIBLE)
         if len(kept):
             some = scenes.take(kept)
-            found = some.fit(one, config)
+            found = some.data.fit(one, config)
             L_inverse = kriging.inverse_of(found.L)
             answers.add(kept, weights[p, kept, None], *some.answer(one, found, L_inverse))
             others = kriging.leave_out(found, L_inverse, left_together)
             # Without them this hypothesis would have been weighed differently, too.
             change = others.log_evidence - evidence[:, kept].max(axis=0)[:, None]
             weight = np.exp(np.clip((change + h.log_prior[p]) / config.temperature, -_WIDEST, _WIDEST))
-            left_out.add(kept, weight, *kriging.along(some.axes(some.data, one), others.errors, others.covariance))
+            left_out.add(kept, weight, *kriging.along(some.data.axes(one), others.errors, others.covariance))
     mean, spread = answers.moments()
     error, expected = left_out.moments()
     distorted = posterior(evidence + h.log_prior[:, None], len(h))[h.ratio > 0.0].sum(axis=0)
