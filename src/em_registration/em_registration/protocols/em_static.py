@@ -93,7 +93,10 @@ def held_out(
         for s, poses in enumerate(read_static_poses(path, name)):
             for target in config.targets:
                 offset = None if offsets is None else offsets[s]
-                _score(f"{name} sensor_{s} at the {target}", poses, offset, target, methods, config, found, refused)
+                case = _Case(f"{name} sensor_{s} at the {target}", poses, offset, target)
+                held, why = _score(case, methods, config)
+                found |= {(method, case.name): one for method, one in held.items()}
+                refused |= {(case.name, method): reason for method, reason in why.items()}
         tell(progress, (done + 1) / len(cases), name)
     return found, refused
 
@@ -120,16 +123,19 @@ def _offset(poses: StaticPoses, rows: Array | None, config: JointConfig) -> Arra
     return found.sensors["sensor"].T_sensor_marker
 
 
-def _score(
-    case: str,
-    poses: StaticPoses,
-    offset: Array | None,
-    target: str,
-    methods: Mapping[str, Method],
-    config: EmStaticConfig,
-    found: dict[tuple[str, str], Held],
-    refused: dict[tuple[str, str], str],
-) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """A sensor and a point of its tool; `T_sensor_marker` is None where it is calibrated in the fold."""
+
+    name: str
+    poses: StaticPoses
+    T_sensor_marker: Array | None
+    target: str
+
+
+def _score(case: _Case, methods: Mapping[str, Method], config: EmStaticConfig) -> tuple[dict[str, Held], dict[str, str]]:
+    """Results by method, and why a method has none."""
+    poses, refused = case.poses, dict[str, str]()
     shape = (len(config.split_seeds), len(poses))
     errors = {name: np.full(shape, np.inf) for name in methods}
     radii = {name: np.full(shape, np.nan) for name in methods}
@@ -137,19 +143,19 @@ def _score(
         fold = folds(len(poses), config.parts, seed)
         for part in range(config.parts):
             test = np.flatnonzero(fold == part)
-            T_sensor_marker = _offset(poses, fold != part, config.joint) if offset is None else offset
-            data = _correspondences(poses, T_sensor_marker, target)
+            known = case.T_sensor_marker
+            T_sensor_marker = _offset(poses, fold != part, config.joint) if known is None else known
+            data = _correspondences(poses, T_sensor_marker, case.target)
             for name, method in methods.items():
                 try:
                     prediction = method(data.take(fold != part))(data.T_tracker_tool[test])
                 except InputError as error:
-                    refused[case, name] = str(error)
+                    refused[name] = str(error)
                     continue
                 errors[name][split, test] = np.linalg.norm(prediction.mean_mm - data.image_mm[test], axis=1)
                 radii[name][split, test] = prediction.radius_95_mm
-    for name in methods:
-        if (case, name) not in refused:
-            found[name, case] = Held(errors[name], radii[name], poses.T_image_marker[:, :3, 3])
+    places = poses.T_image_marker[:, :3, 3]
+    return {name: Held(errors[name], radii[name], places) for name in methods if name not in refused}, refused
 
 
 def _correspondences(poses: StaticPoses, T_sensor_marker: Array, target: str) -> Correspondences:
