@@ -20,7 +20,7 @@ from environment.layout import Layout
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = Layout(ROOT, ros_distro=os.environ.get("ROS_DISTRO"))
 PYTHON = LAYOUT.python
-PACKAGES = ("core", "em_registration", "guidance", "bench", "cli")
+PACKAGES = ("core", "em_registration", "us_motion", "guidewire_recon", "xray_registration", "guidance", "bench", "cli")
 
 
 @dataclass

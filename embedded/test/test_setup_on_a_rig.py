@@ -159,7 +159,8 @@ def test_the_environment_of_a_rig_sees_the_systems_packages(rig: Checkout) -> No
 def test_our_packages_lie_in_install_and_nothing_of_them_in_the_ros(rig: Checkout, ros_prefix: Path) -> None:
     index = Path("share", "ament_index", "resource_index", "packages")
     ours = {path.name for path in (rig.root / "install" / index).iterdir()}
-    built = {"lodestone_core", "lodestone_msgs", "em_registration", "lodestone_guidance", "lodestone_bench", "lodestone_cli"}
+    algorithms = {"em_registration", "us_motion", "guidewire_recon", "xray_registration"}
+    built = {"lodestone_core", "lodestone_msgs", *algorithms, "lodestone_guidance", "lodestone_bench", "lodestone_cli"}
     assert ours == {*built, "lodestone_bringup", "tf2_msgs"}
     assert not ours & {path.name for path in (ros_prefix / index).iterdir()}
     assert (rig.root / "install" / "setup.bash").is_file()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from em_registration.types import Fiducial
 from lodestone_core import se3
 from lodestone_core.checks import as_covariance, as_points, as_se3
 from lodestone_core.errors import InputError
+from lodestone_core.files import write_atomically
 from lodestone_core.yaml_file import dump_yaml, parse_yaml
 
 Array = npt.NDArray[np.float64]
@@ -110,26 +109,6 @@ class Registration:
 def sha256_of(text: str) -> str:
     """Hash of a registration's text, hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one, never half of it. Raises InputError when the folder cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as output:
-            output.write(text)
-            output.flush()
-            os.fsync(output.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise InputError(
-            str(path),
-            expected="a file that can be written",
-            got=error.strerror,
-            remedy="choose another path or mend its permissions",
-        ) from error
 
 
 def load_registration(path: Path) -> Registration:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from em_registration.config import SessionConfig
-from em_registration.registration import Registration, registration_from, write_atomically
+from em_registration.registration import Registration, registration_from
 from em_registration.types import MISSING_POINT, Fiducial, Point, rows
 from lodestone_core import se3
 from lodestone_core.errors import InputError
+from lodestone_core.files import write_atomically
 from lodestone_core.types import ToolSample, ToolStatus
 from lodestone_core.yaml_file import dump_yaml, read_yaml
 

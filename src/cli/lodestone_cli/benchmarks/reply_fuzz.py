@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from em_registration.drivers.ndi_commands import ReplyKind
-from em_registration.drivers.ndi_crc import crc16
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_stream import ReplyStream
 from em_registration.drivers.readings import sample_of
 from em_registration.drivers.tools import Tool
+from lodestone_core.device.crc16 import crc16
 
 _GOOD_REPLIES = 64
 _FAILURES_SHOWN = 20

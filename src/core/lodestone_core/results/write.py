@@ -6,11 +6,11 @@ import csv
 import io
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from lodestone_core.errors import InputError
+from lodestone_core.files import write_atomically
 from lodestone_core.results.report import render_report
 from lodestone_core.results.result import Result, Row, Table
 
@@ -22,9 +22,9 @@ def write_result(result: Result, out: Path) -> None:
     """
     make_folder(out)
     for table in result.tables:
-        _write_atomically(out / f"{table.name}.csv", _csv_text(table))
-    _write_atomically(out / "report.html", render_report(result, out))
-    _write_atomically(out / "result.json", json.dumps(to_mapping(result), indent=1, allow_nan=False) + "\n")
+        write_atomically(out / f"{table.name}.csv", _csv_text(table))
+    write_atomically(out / "report.html", render_report(result, out))
+    write_atomically(out / "result.json", json.dumps(to_mapping(result), indent=1, allow_nan=False) + "\n")
 
 
 def make_folder(out: Path) -> None:
@@ -74,9 +74,3 @@ def _csv_text(table: Table) -> str:
     writer.writerow(table.columns)
     writer.writerows(table.rows)
     return stream.getvalue()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

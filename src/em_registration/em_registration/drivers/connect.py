@@ -6,11 +6,11 @@ from typing import Final
 
 from em_registration.drivers import ndi_commands as ndi
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.faults import Cause, DriverFault
 from em_registration.drivers.link import Link
 from em_registration.drivers.ndi_codes import ErrorCode
 from em_registration.drivers.ndi_replies import Failure, Okay, Text
-from em_registration.drivers.transport import Clock
+from lodestone_core.device.faults import Cause, DriverFault
+from lodestone_core.device.serial_port import Clock
 from lodestone_core.time import NS_PER_S
 
 RESET_BAUD: Final = 9600

@@ -17,8 +17,8 @@ from em_registration.drivers.ndi_commands import ReplyKind
 from em_registration.drivers.ndi_measurements import Measurement, ToolReading
 from em_registration.drivers.readings import sample_of, unplugged
 from em_registration.drivers.tools import Tool
-from em_registration.drivers.transport import Clock
 from lodestone_core.clock import ClockConfig, ClockEstimator
+from lodestone_core.device.serial_port import Clock
 from lodestone_core.time import NS_PER_S
 from lodestone_core.types import TrackedFrame
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from em_registration.drivers.config import LimitsConfig
-from em_registration.drivers.faults import Cause, DriverFault, Stopped
 from em_registration.drivers.ndi_codes import GARBLED
 from em_registration.drivers.ndi_commands import Command, Patience, ReplyKind, api_revision, encode
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Caution, Failure, Okay, Reply, Text
 from em_registration.drivers.ndi_stream import ReplyStream
-from em_registration.drivers.transport import Clock, Transport
+from lodestone_core.device.faults import Cause, DriverFault, Stopped
+from lodestone_core.device.serial_port import Clock, Transport
 from lodestone_core.time import NS_PER_S, ns_from_s, s_from_ns
 
 _BITS_PER_BYTE: Final = 10

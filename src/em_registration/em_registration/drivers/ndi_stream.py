@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from em_registration.drivers.ndi_commands import ReplyKind
-from em_registration.drivers.ndi_crc import crc16, crc_text
+from em_registration.drivers.ndi_crc import crc_text
 from em_registration.drivers.ndi_measurements import (
     BX_HEADER_BYTES,
     BX_MAX_BODY_BYTES,
@@ -24,6 +24,7 @@ from em_registration.drivers.ndi_measurements import (
     parse_tx,
 )
 from em_registration.drivers.ndi_replies import Reply, Text, parse_words
+from lodestone_core.device.crc16 import crc16
 
 _CRC_CHARS: Final = 4
 # Longer than any reply: 255 handles in TX.

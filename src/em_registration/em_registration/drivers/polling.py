@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from em_registration.drivers import ndi_commands as ndi
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.faults import Cause, DriverFault
 from em_registration.drivers.link import Answer, Link
 from em_registration.drivers.ndi_codes import GARBLED
 from em_registration.drivers.ndi_commands import ReplyKind
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Failure, ResetDone
 from em_registration.drivers.pacing import Pacing
-from em_registration.drivers.transport import Clock
+from lodestone_core.device.faults import Cause, DriverFault
+from lodestone_core.device.serial_port import Clock
 from lodestone_core.time import NS_PER_S
 
 

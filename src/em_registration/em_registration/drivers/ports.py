@@ -13,7 +13,6 @@ from typing import Final
 
 from em_registration.drivers import ndi_commands as ndi
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.faults import Cause, DriverFault
 from em_registration.drivers.link import Link
 from em_registration.drivers.ndi_codes import ErrorCode
 from em_registration.drivers.ndi_commands import HandleSet
@@ -29,6 +28,7 @@ from em_registration.drivers.ndi_replies import (
 )
 from em_registration.drivers.srom import read_rom, upload
 from em_registration.drivers.tools import Names, Tool, entry_of, identify
+from lodestone_core.device.faults import Cause, DriverFault
 from lodestone_core.errors import InputError
 
 _INFO_AND_LOCATION: Final = 0x0021

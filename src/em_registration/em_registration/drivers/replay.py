@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.faults import Cause, DriverFault, Stopped
 from em_registration.drivers.session import Session
-from em_registration.drivers.trace import STOPPED, Record, read_trace
-from em_registration.drivers.transport import Transport
+from lodestone_core.device.faults import Cause, DriverFault, Stopped
+from lodestone_core.device.serial_port import Transport
+from lodestone_core.device.trace import STOPPED, Record, read_trace
 from lodestone_core.errors import InputError
 from lodestone_core.time import ns_from_s
 from lodestone_core.types import TrackedFrame

@@ -17,7 +17,7 @@ from typing import Final
 from em_registration.drivers import ndi_commands as ndi
 from em_registration.drivers.config import AuroraConfig
 from em_registration.drivers.connect import change_baud, find_device, firmware, initialise, reset_device
-from em_registration.drivers.faults import Cause, DriverFault, DriverStatus, Stage
+from em_registration.drivers.faults import DriverStatus, Stage, remedy_of
 from em_registration.drivers.frames import FrameTracker
 from em_registration.drivers.link import Link
 from em_registration.drivers.ndi_codes import SystemStatus
@@ -26,7 +26,8 @@ from em_registration.drivers.ndi_replies import Text
 from em_registration.drivers.polling import Poller
 from em_registration.drivers.ports import discover
 from em_registration.drivers.tools import Names, Tool
-from em_registration.drivers.transport import Clock, Transport
+from lodestone_core.device.faults import Cause, DriverFault
+from lodestone_core.device.serial_port import Clock, Transport
 from lodestone_core.time import ns_from_s
 from lodestone_core.types import TrackedFrame
 
@@ -228,7 +229,7 @@ class Session:
             following = Stage.OPEN
         problem = f"cannot {failed.value}: {fault}"
         if problem != self.status.problem:
-            self.status = replace(self.status, problem=problem, remedy=fault.remedy)
+            self.status = replace(self.status, problem=problem, remedy=remedy_of(fault))
         if following is Stage.OPEN:
             self._close_and_wait(fault)
         self._enter(following)

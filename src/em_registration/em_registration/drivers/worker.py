@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Final
 
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.faults import DriverStatus, Stopped
+from em_registration.drivers.faults import DriverStatus
 from em_registration.drivers.session import Connect, Session
-from em_registration.drivers.trace import STOPPED, TraceWriter, traced
-from em_registration.drivers.transport import SerialTransport, SystemClock
+from lodestone_core.device.faults import Stopped
+from lodestone_core.device.serial_port import SerialTransport, SystemClock
+from lodestone_core.device.trace import STOPPED, TraceWriter, traced
 from lodestone_core.types import TrackedFrame
 
 # A reader that does not come for so many frames has a fault of its own; the newest are kept.

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.faults import Cause, DriverFault, Stage
+from em_registration.drivers.faults import Stage
 from em_registration.drivers.link import Link
 from em_registration.drivers.session import Session
+from lodestone_core.device.faults import Cause, DriverFault
 from lodestone_core.types import TrackedFrame
 
 BAUD_CODES = {"0": 9600, "5": 115200, "6": 921600, "A": 230400}

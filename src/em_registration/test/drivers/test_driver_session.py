@@ -2,8 +2,9 @@
 
 import pytest
 
-from em_registration.drivers.faults import Cause, DriverFault, Stage
+from em_registration.drivers.faults import Stage
 from em_registration.drivers.ndi_codes import SystemStatus
+from lodestone_core.device.faults import Cause, DriverFault
 from lodestone_core.types import ToolStatus
 
 S = 1_000_000_000
@@ -219,7 +220,7 @@ def test_noise_on_the_port_is_told_from_silence(rig):
     r.device.silent = True
     r.device.hook = lambda text: r.device.say(b"\xf3\x81\x7e\x00\x9c", 3_000_000)
     seconds_until(r, lambda: r.session.status.problem != "")
-    assert "not a reply of an Aurora" in r.session.status.problem and "baud rate" in r.session.status.remedy
+    assert "not this device's language" in r.session.status.problem and "baud rate" in r.session.status.remedy
 
 
 def test_tool_plugged_in_while_tracking_joins_without_a_reset_of_the_counter(rig, tool):

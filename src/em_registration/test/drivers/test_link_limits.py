@@ -3,11 +3,11 @@
 import pytest
 
 from em_registration.drivers import ndi_commands as ndi
-from em_registration.drivers.faults import Cause, DriverFault, Stopped
 from em_registration.drivers.link import Link
 from em_registration.drivers.ndi_commands import HandleSet, Patience, ReplyKind
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Failure, Okay, Text
+from lodestone_core.device.faults import Cause, DriverFault, Stopped
 
 MS = 1_000_000
 

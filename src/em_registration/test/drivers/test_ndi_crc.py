@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from em_registration.drivers.ndi_crc import crc16, crc_text
+from em_registration.drivers.ndi_crc import crc_text
+from lodestone_core.device.crc16 import crc16
 
 
 def test_has_the_check_value_of_crc_16_arc():

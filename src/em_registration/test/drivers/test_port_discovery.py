@@ -3,9 +3,9 @@
 import pytest
 
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.faults import Cause, DriverFault
 from em_registration.drivers.ports import discover
 from em_registration.drivers.tools import Names
+from lodestone_core.device.faults import Cause, DriverFault
 
 
 def found(linked, *tools, prepare=lambda device: None, names=None, **options):

@@ -5,7 +5,7 @@ import pytest
 from em_registration.drivers.config import AuroraConfig
 from em_registration.drivers.replay import replay
 from em_registration.drivers.session import Session
-from em_registration.drivers.trace import TraceWriter, read_trace, traced
+from lodestone_core.device.trace import TraceWriter, read_trace, traced
 from lodestone_core.errors import InputError
 
 
@@ -82,7 +82,7 @@ def test_full_trace_moves_aside_and_begins_anew(recorded):
     assert read_trace(path).records[0].time_ns >= read_trace(aside).records[-1].time_ns
 
 
-@pytest.mark.parametrize("text", ["", "something else\n", "# lodestone aurora trace 1\n# wall_minus_steady_ns 0\nnonsense\n"])
+@pytest.mark.parametrize("text", ["", "something else\n", "# lodestone device trace 1\n# wall_minus_steady_ns 0\nnonsense\n"])
 def test_file_that_is_no_trace_is_refused(tmp_path, text):
     path = tmp_path / "x"
     path.write_text(text)

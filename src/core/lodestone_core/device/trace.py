@@ -1,6 +1,6 @@
 """The raw bytes of both directions with their times, as a text file: the support artefact, and its replay.
 
-    # lodestone aurora trace 1
+    # lodestone device trace 1
     # wall_minus_steady_ns 1763640000000000000
     123456789 ! open /dev/ttyUSB0 230400
     123461234 > 494e49543a453341350d
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO, TypeVar
 
-from em_registration.drivers.faults import DriverFault
-from em_registration.drivers.transport import Clock, Transport
+from lodestone_core.device.faults import DriverFault
+from lodestone_core.device.serial_port import Clock, Transport
 from lodestone_core.errors import InputError
 from lodestone_core.time import NS_PER_S
 
-_FIRST_LINE: Final = "# lodestone aurora trace 1"
+_FIRST_LINE: Final = "# lodestone device trace 1"
 STOPPED: Final = "stop"
 """Text of the record that the driver writes when it was asked to stop."""
 _OFFSET: Final = "# wall_minus_steady_ns "

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import serial
 
-from em_registration.drivers.faults import Cause, DriverFault
+from lodestone_core.device.faults import Cause, DriverFault
 
 _BREAK_S = 0.5
 _READ_BYTES = 4096
@@ -33,7 +33,7 @@ class Transport(Protocol):
         """Change the host's side of the line."""
 
     def send_break(self) -> None:
-        """Hold the line in break for long enough to reset an Aurora."""
+        """Hold the line in break for half a second."""
 
     def close(self) -> None:
         """Give the line back; never raises."""

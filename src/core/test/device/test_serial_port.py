@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from em_registration.drivers.faults import Cause, DriverFault
-from em_registration.drivers.transport import SerialTransport
+from lodestone_core.device.faults import Cause, DriverFault
+from lodestone_core.device.serial_port import SerialTransport
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_permission_is_told_from_the_error_number(monkeypatch, line):
     def refuse(*arguments, **keywords):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("em_registration.drivers.transport.serial.Serial", refuse)
+    monkeypatch.setattr("lodestone_core.device.serial_port.serial.Serial", refuse)
     with pytest.raises(DriverFault) as caught:
         SerialTransport(line[1], 9600)
     assert caught.value.cause is Cause.PERMISSION and "dialout" in caught.value.remedy

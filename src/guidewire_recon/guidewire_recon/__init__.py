@@ -1,0 +1,1 @@
+"""AK09940A array and stereo cameras: drivers, calibration, guidewire reconstruction."""

@@ -1,0 +1,1 @@
+"""Ultrasound arm and frame grabber: drivers, calibration, motion registration."""

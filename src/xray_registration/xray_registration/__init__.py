@@ -1,0 +1,1 @@
+"""X-ray source: drivers and 2D/3D registration."""

@@ -1,0 +1,1 @@
+"""Nodes: the only place of this package that imports rclpy and messages."""
