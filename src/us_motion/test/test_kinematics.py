@@ -17,7 +17,8 @@ from us_motion.urdf import parse_chain, read_chain
 
 URDF = Path(__file__).parents[3] / "launch" / "urdf" / "us_arm.urdf"
 PLANAR = """<robot name="planar"><link name="base"/><link name="a"/><link name="b"/><link name="hand"/>
-  <joint name="one" type="revolute"><parent link="base"/><child link="a"/><axis xyz="0 0 2"/><limit lower="-3" upper="3" effort="0" velocity="1"/></joint>
+  <joint name="one" type="revolute"><parent link="base"/><child link="a"/><axis xyz="0 0 2"/>
+    <limit lower="-3" upper="3" effort="0" velocity="1"/></joint>
   <joint name="two" type="continuous"><parent link="a"/><child link="b"/><origin xyz="0.3 0 0"/><axis xyz="0 0 1"/></joint>
   <joint name="grip" type="fixed"><parent link="b"/><child link="hand"/><origin xyz="0.2 0 0"/></joint></robot>"""
 

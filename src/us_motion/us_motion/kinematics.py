@@ -1,7 +1,7 @@
 """Kinematics of an arm of revolute joints: poses of all links, Jacobian and covariance of the tip, for many joint positions at once.
 
-The geometric Jacobian follows Siciliano, Sciavicco, Villani, Oriolo, "Robotics", Springer 2009, section 3.1: a column of a revolute joint is
-(axis x lever, axis). Its rows are the translation of the tip's origin and the rotation about it, both along the axes of the base, which is the
+The geometric Jacobian follows Siciliano, Sciavicco, Villani, Oriolo, "Robotics", Springer 2009, section 3.1: a column of a revolute joint
+is (axis x lever, axis). Its rows are the translation of the tip's origin and the rotation about it, both along the axes of the base: the
 convention of every covariance in messages (lodestone_core.covariance).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,7 @@ class Chain:
 
     def __init__(self, joints: tuple[Joint, ...]) -> None:
         """`joints` from the base to the tip, each the child of the one before. Raises InputError when they are not."""
-        for before, joint in zip(joints, joints[1:], strict=False):
+        for before, joint in pairwise(joints):
             if before.child != joint.parent:
                 raise InputError("chain", expected=f"a joint on {before.child}", got=joint.parent, remedy="give the joints in order")
         self.joints = joints

@@ -1,7 +1,7 @@
 """An arm out of its URDF: the chain from base to tip, or one sentence on why there is none.
 
-urdf_parser_py reads the XML. Meanings are those of the URDF specification: lengths in metres, `rpy` about fixed axes x, y, z, an axis in the
-joint's own frame, x where none stands.
+urdf_parser_py reads the XML. Meanings are those of the URDF specification: lengths in metres, `rpy` about fixed axes x, y, z, an axis in
+the joint's own frame, x where none stands.
 """
 
 from __future__ import annotations

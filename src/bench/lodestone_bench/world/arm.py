@@ -58,10 +58,8 @@ class ArmWorld:
     def T_base_probe(self, positions: Array) -> Array:
         """True pose (..., 4, 4) of us_probe in us_arm_base at joint angles (..., 6)."""
         T = self.T_base_probe_zero
-        for direction, point, angle in zip(
-            self.axes.directions[::-1], self.axes.points[::-1], np.moveaxis(positions, -1, 0)[::-1], strict=True
-        ):
-            T = _about(direction, point, angle) @ T
+        for joint in reversed(range(JOINTS)):
+            T = _about(self.axes.directions[joint], self.axes.points[joint], positions[..., joint]) @ T
         return T
 
     def _homing(self, t: Array) -> Array:
@@ -99,8 +97,8 @@ class ArmWorld:
 
 def _drawn_axes(c: ArmConfig) -> Axes:
     shoulder = np.array([c.shoulder_offset_mm, 0.0, c.shoulder_height_mm])
-    elbow = shoulder + [c.upper_arm_mm, 0.0, 0.0]
-    wrist = elbow + [c.forearm_mm, 0.0, 0.0]
+    elbow = shoulder + np.array([c.upper_arm_mm, 0.0, 0.0])
+    wrist = elbow + np.array([c.forearm_mm, 0.0, 0.0])
     x, y, z = np.eye(3)
     return Axes(np.array([z, y, y, z, y, x]), np.array([np.zeros(3), shoulder, elbow, wrist, wrist, wrist]))
 
