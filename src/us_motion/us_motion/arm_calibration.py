@@ -30,9 +30,9 @@ class JointCalibration:
 
     name: str = option(REQUIRED, doc="of the joint, as in the URDF")
     counts_per_revolution: int = option(REQUIRED, doc="of the encoder: four a line of its disc", minimum=4, maximum=2**31)
+    index_rad: float = option(REQUIRED, unit="rad", doc="angle of the joint at an index pulse")
     gear_ratio: float = option(1.0, doc="revolutions of the encoder for one of the joint", minimum=0.001, maximum=1000.0)
     sign: int = option(1, doc="-1: the encoder counts up while the joint turns to negative angles", choices=(1, -1))
-    index_rad: float = option(REQUIRED, unit="rad", doc="angle of the joint at an index pulse")
 
     @property
     def rad_per_count(self) -> float:
@@ -95,7 +95,9 @@ def check_fits_chain(calibration: ArmCalibration, chain: Chain) -> None:
         place = chain.names.index(joint.name)
         lower, upper = float(chain.lower_rad[place]), float(chain.upper_rad[place])
         if math.isinf(upper - lower) and joint.gear_ratio != 1.0:
-            raise InputError(f"URDF, joint {joint.name}", expected="limits, as its encoder is geared", got="none", remedy="make it revolute")
+            raise InputError(
+                f"URDF, joint {joint.name}", expected="limits, as its encoder is geared", got="none", remedy="make it revolute"
+            )
         turns = math.floor((upper - joint.index_rad) / joint.index_spacing_rad) if math.isfinite(upper) else 0
         if math.isfinite(lower) and joint.index_rad + turns * joint.index_spacing_rad < lower:
             got = f"pulses at {joint.index_rad:.3f} rad and every {joint.index_spacing_rad:.3f} rad"

@@ -28,8 +28,8 @@ class JointStatus(IntFlag):
 class ArmSample:
     """All encoders of the arm at one trigger.
 
-    `stamp_ns` is the trigger, `received_ns` the arrival of the last byte, both on the host clock. `positions` are in rad, NaN where the joint's
-    status is not good. `epoch` rises whenever the reference of a joint has changed: angles of two epochs do not belong together.
+    `stamp_ns` is the trigger, `received_ns` the arrival of the last byte, both on the host clock. `positions` are in rad, NaN where the
+    joint's status is not good. `epoch` rises whenever the reference of a joint has changed: angles of two epochs do not belong together.
     """
 
     stamp_ns: int

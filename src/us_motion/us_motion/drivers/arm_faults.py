@@ -30,7 +30,9 @@ def device_problem(hello: EncoderHello, calibration: ArmCalibration) -> ArmProbl
         return ArmProblem(f"the calibration was measured on {', '.join(calibration.devices)}, this is {hello.name}", calibrate)
     without = [name for name, has in zip(calibration.names, hello.has_index, strict=True) if not has]
     if without:
-        return ArmProblem(f"the encoder of {', '.join(without)} has no index", "fit one with an index, or correct the firmware's description")
+        return ArmProblem(
+            f"the encoder of {', '.join(without)} has no index", "fit one with an index, or correct the firmware's description"
+        )
     wrong = [i for i in range(len(got)) if got[i] != wanted[i]]
     if not wrong:
         return None
@@ -44,9 +46,7 @@ def exchanged(joints: Sequence[JointCounter]) -> str:
     """Which two encoders seem to be exchanged: a limit is passed as they are, and both fit the other's joint; empty for none or several."""
     bad = {joint.joint.name for joint in joints if joint.status & JointStatus.LIMIT}
     pairs = [
-        (a.joint.name, b.joint.name)
-        for a, b in combinations(joints, 2)
-        if {a.joint.name, b.joint.name} >= bad and a.fits(b) and b.fits(a)
+        (a.joint.name, b.joint.name) for a, b in combinations(joints, 2) if {a.joint.name, b.joint.name} >= bad and a.fits(b) and b.fits(a)
     ]
     return _swapped(*pairs[0]).text if len(pairs) == 1 else ""
 

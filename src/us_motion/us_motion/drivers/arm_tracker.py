@@ -28,10 +28,10 @@ _UPTIME_SHARE: Final = 1e-3
 class References(Protocol):
     """Where references are kept while the device keeps its power, see stored_home.py."""
 
-    def restore(self, hello: EncoderHello, boot_ns: int, counters: dict[str, JointCounter]) -> None:
+    def restore(self, hello: EncoderHello, boot_ns: int, uptime_us: int, counters: dict[str, JointCounter]) -> None:
         """Give counters without a reference the one that was kept, if it still holds."""
 
-    def keep(self, hello: EncoderHello, boot_ns: int, counters: dict[str, JointCounter]) -> None:
+    def keep(self, hello: EncoderHello, boot_ns: int, uptime_us: int, counters: dict[str, JointCounter]) -> None:
         """Keep the references as they are."""
 
 
@@ -94,8 +94,10 @@ class ArmTracker:
             return f"device {record.device_id} sends, device {self._device_id} is configured"
         if isinstance(record, EncoderHello):
             self._on_hello(record, arrival)
-        else:
-            self._on_frame(record, arrival)
+            return ""
+        if self.hello is not None and len(record.counts) != len(self.hello.has_index):
+            return f"{len(record.counts)} encoders in a measurement, {len(self.hello.has_index)} in the device's hello"
+        self._on_frame(record, arrival)
         return ""
 
     def home(self) -> str:
@@ -128,10 +130,10 @@ class ArmTracker:
             self._joints = {
                 joint.name: JointCounter(joint, limits[joint.name], hello.counter_bits, self._trust) for joint in self._calibration.joints
             }
-        self._last = None
+        self._last, self._changes = None, -1
 
     def _on_frame(self, frame: EncoderFrame, arrival: Arrival) -> None:
-        if self.hello is None or len(frame.counts) != len(self.hello.has_index):
+        if self.hello is None:
             return  # counters of unknown width say nothing
         last, skipped, elapsed_s = self._last, 0, 0.0
         if last is not None:
@@ -148,10 +150,8 @@ class ArmTracker:
         self.counters.skipped += skipped
         self.counters.overruns += frame.overrun
         self._update_joints(frame, elapsed_s)
-        if last is None or last[1].opening != arrival.opening:
-            self._restore(frame, arrival)
+        self._remember(frame, arrival, last is None or last[1].opening != arrival.opening)
         self._on_sample(self._sample(frame, arrival, skipped))
-        self._keep(frame, arrival)
 
     def _has_restarted(self, frame: EncoderFrame, arrival: Arrival, last: tuple[EncoderFrame, Arrival], skipped: int) -> bool:
         if frame.device_us <= last[0].device_us or skipped > _SEQUENCES // 2:
@@ -189,13 +189,13 @@ class ArmTracker:
         """When the device was started, on the host's clock."""
         return self._wall_ns(arrival.latest_ns) - frame.device_us * _NS_PER_US
 
-    def _restore(self, frame: EncoderFrame, arrival: Arrival) -> None:
-        if self._kept is not None and self.hello is not None:
-            self._kept.restore(self.hello, self._boot_ns(frame, arrival), self._joints)
-
-    def _keep(self, frame: EncoderFrame, arrival: Arrival) -> None:
-        if self._kept is not None and self.hello is not None:
-            self._kept.keep(self.hello, self._boot_ns(frame, arrival), self._joints)
+    def _remember(self, frame: EncoderFrame, arrival: Arrival, opened: bool) -> None:
+        if self._kept is None or self.hello is None:
+            return
+        where = (self.hello, self._boot_ns(frame, arrival), frame.device_us, self._joints)
+        if opened:
+            self._kept.restore(*where)
+        self._kept.keep(*where)
 
     def _sample(self, frame: EncoderFrame, arrival: Arrival, skipped: int) -> ArmSample:
         estimate = self._estimator.update(frame.device_us, arrival.earliest_ns, arrival.latest_ns)

@@ -24,7 +24,9 @@ class ArmConfig:
     rig: str = option("", doc="name of the bench that the calibrations must be of; empty: any")
     state_file: str = option("", doc="file that keeps the homing while the device keeps its power; empty: none")
     tf_owner: str = option(
-        "node", doc="who broadcasts the chain from base to probe: this node, or robot_state_publisher", choices=("node", "robot_state_publisher")
+        "node",
+        doc="who broadcasts the chain from base to probe: this node, or robot_state_publisher",
+        choices=("node", "robot_state_publisher"),
     )
     trust: TrustConfig = section(TrustConfig, "when the angle of a joint is believed")
     clock: ClockConfig = section(ClockConfig, "device time to host time", counter_bits=64, ticks_per_frame=0)

@@ -15,7 +15,7 @@ from lodestone_core.config import option
 from us_motion.arm_calibration import JointCalibration
 from us_motion.types import JointStatus
 
-# A second pulse confirms a new reference only when the joint has moved so many tolerances away in between: a noisy edge gives pulses in bursts.
+# A second pulse confirms a new reference only when the joint has moved so many tolerances away in between: noise gives pulses in bursts.
 _AWAY_TOLERANCES = 10
 
 
@@ -104,7 +104,11 @@ class JointCounter:
             return f"{name}: its index has not been passed yet"
         if self.turn is None:
             possible = len(self._turns())
-            fit = f"{possible} of its index pulses fit its limits: move it further" if possible else "none of its index pulses fits its limits"
+            fit = (
+                f"{possible} of its index pulses fit its limits: move it further"
+                if possible
+                else "none of its index pulses fits its limits"
+            )
             return f"{name}: {fit}"
         if status & JointStatus.SIGNAL:
             return f"{name}: {self._doubt}; move it over its index to check it"
@@ -117,6 +121,8 @@ class JointCounter:
             self.count = self._wrapped(reading.count)
             if reading.index_seen and not reading.no_signal and not self._ambiguous():
                 self._on_index(self._index(reading))
+            # How many there were before this driver listened, and whether before the last pulse or after it, nobody knows.
+            self._doubt = "both its channels changed at once before the driver started" if reading.illegal else ""
             return
         step = self._wrapped(reading.count - last.count)
         fastest = self._trust.max_speed_rad_s * elapsed_s / abs(self.joint.rad_per_count)
@@ -127,7 +133,9 @@ class JointCounter:
         if reading.index_seen and (reading.index_pulses != last.index_pulses or reading.index_count != last.index_count):
             self._on_index(self._index(reading))
         # After the pulse: what came in the same frame may have come behind it.
-        self._doubt = self._what_may_have_cost_counts(reading, last, abs(step) > fastest + self._trust.index_tolerance_counts) or self._doubt
+        self._doubt = (
+            self._what_may_have_cost_counts(reading, last, abs(step) > fastest + self._trust.index_tolerance_counts) or self._doubt
+        )
 
     def forget(self) -> None:
         """The reference does not hold any more: home again."""
@@ -155,8 +163,9 @@ class JointCounter:
         """Take a reference kept from before this driver started; False when the counter is too narrow for that."""
         if self._last is None or self._ambiguous():
             return False
+        doubt = self._doubt
         self._set_reference(self.count - self._wrapped(self._last.count - raw_reference))
-        self.turn = turn
+        self.turn, self._doubt = turn, doubt
         return True
 
     def raw_reference(self) -> int:
