@@ -22,15 +22,23 @@ from lodestone_core.config_option import plain
 from lodestone_core.errors import InputError
 from lodestone_guidance.config import AuthorityConfig
 from lodestone_guidance.rig import parse_frames, poses_from_root
+from us_motion.drivers.config import ArmConfig
 
 CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.yaml"))
-PACKAGES = {"em_registration": "em_registration", "lodestone_guidance": "guidance", "lodestone_bench": "bench", "lodestone_cli": "cli"}
+PACKAGES = {
+    "em_registration": "em_registration",
+    "us_motion": "us_motion",
+    "lodestone_guidance": "guidance",
+    "lodestone_bench": "bench",
+    "lodestone_cli": "cli",
+}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
+    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
 ]
 
 
@@ -95,6 +103,16 @@ def test_em_in_simulation_gives_the_emulators_port_to_the_same_driver(installed:
     assert emulator[1] == "--link"
     assert parameters(plan, 1)["port"] == emulator[2]
     assert driver.command[0].endswith("em_registration/aurora_node")
+
+
+def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Callable[..., Plan]) -> None:
+    plan = installed("us_arm.launch.yaml", sim="true")
+    emulator = plan.processes[0].command
+    given = parameters(plan, 1)
+    assert Path(emulator[0]).name == "arm_emulator" and emulator[1] == "--link" and given["stream.port"] == emulator[2]
+    assert "--world=" in emulator, "a world that is not given must not swallow the next option"
+    assert Path(given["urdf"]).is_file() and Path(given["calibration"]).is_file() and given["rig"] == "simulated"
+    assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
 
 
 def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..., Plan]) -> None:
