@@ -63,7 +63,7 @@ def test_the_upper_bits_of_the_status_are_two_counters_modulo_four() -> None:
     [
         (b"", "empty"),
         (b"\x01" + bytes(40), "version 0x01"),
-        (b"\x41", "1 bytes"),
+        (b"\x21", "1 bytes"),
         (encode_frame_body(FRAME)[:-1], "2 encoders in 34 bytes"),
         (encode_frame_body(FRAME) + b"\0", "2 encoders in 36 bytes"),
         (encode_frame_body(FRAME)[:16] + b"\0", "0 encoders"),
