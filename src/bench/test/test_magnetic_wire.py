@@ -100,7 +100,7 @@ def test_what_one_piece_does_to_another_comes_back_and_costs_energy() -> None:
 
 @pytest.mark.parametrize(
     ("slenderness", "factor", "within"),
-    [(1.0, 0.27, 0.02), (2.0, 0.14, 0.02), (5.0, 0.040, 0.06), (10.0, 0.0172, 0.02), (20.0, 0.00617, 0.06), (50.0, 0.00129, 0.03)],
+    [(1.0, 0.27, 0.02), (2.0, 0.14, 0.02), (10.0, 0.0172, 0.02), (20.0, 0.00617, 0.06), (50.0, 0.00129, 0.03)],
 )
 def test_in_the_middle_of_a_soft_rod_the_ballistic_factor_of_the_textbook_is_found(
     slenderness: float, factor: float, within: float

@@ -34,6 +34,11 @@ class FieldSource:
         still = self.still_T(points_mm)
         return still if self.wire_field is None else still + self.wire_field.field_T(points_mm, world_s)
 
+    def prepare(self, world_s: float) -> None:
+        """Do the long part of what `field_T` at that time needs, in the spare time before it."""
+        if self.wire_field is not None:
+            self.wire_field.prepare(world_s)
+
     def still_T(self, points_mm: Array) -> Array:
         """The part (N, 3) that does not change with time. The last points are remembered: sensors stand still."""
         points = np.asarray(points_mm, dtype=np.float64)
