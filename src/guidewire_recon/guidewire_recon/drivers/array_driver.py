@@ -36,6 +36,13 @@ class ArrayDriver(Protocol):
     def tracker(self) -> ArrayTracker:
         """Holds the counters."""
 
+    @property
+    def rate_hz(self) -> float:
+        """Triggers a second, also those whose frame was lost; NaN before the first second is over."""
+
+    def figures(self) -> dict[str, int]:
+        """Counters of its own, for diagnostics."""
+
     def start(self) -> None:
         """Begin to look for the device."""
 
@@ -137,6 +144,21 @@ class StreamArrayDriver:
         status = self._driver.status
         return replace(status, notes=notes_on(self.hello, self.intake.asked, self.rate_hz, self._config)) if status.streaming else status
 
+    def figures(self) -> dict[str, int]:
+        """Counters of the line."""
+        counters, frames = self._driver.session.counters, self._driver.session.frames
+        return {
+            "bytes": counters.bytes,
+            "frames": frames.frames,
+            "frames_bad_crc": frames.bad_crc,
+            "frames_bad_stuffing": frames.bad_stuffing,
+            "frames_too_long": frames.too_long,
+            "frames_refused": counters.refused,
+            "noise_bytes": frames.noise_bytes,
+            "openings": counters.openings,
+            "silences": counters.silences,
+        }
+
 
 class RateMeter:
     """Events a second from a counter, over the last second or longer."""
@@ -170,3 +192,8 @@ def notes_on(hello: Hello | None, asked: int, rate_hz: float, config: Magnetomet
 
 def _names(indices: tuple[int, ...]) -> str:
     return ", ".join(f"s{index:02d}" for index in indices)
+
+
+def array_driver(config: MagnetometersConfig, on_sample: OnSample, on_news: Callable[[], None]) -> ArrayDriver:
+    """The driver for the configured way to the array. Raises InputError."""
+    return StreamArrayDriver(config, on_sample, on_news)

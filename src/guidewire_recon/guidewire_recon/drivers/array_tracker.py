@@ -24,6 +24,7 @@ _OVERFLOW = np.uint16(SensorStatus.OVERFLOW)
 _BUS_ERROR = np.uint16(SensorStatus.BUS_ERROR)
 # After an outage what came before says nothing any more.
 _WIDEST_BRACKET_NS: Final = NS_PER_S
+_CLOCK_STEP_NS: Final = NS_PER_S // 1000
 
 
 @dataclass(slots=True)
@@ -69,8 +70,9 @@ class ArrayTracker:
             return None
         earliest_ns = max(earliest_ns, latest_ns - _WIDEST_BRACKET_NS)
         estimate = self._estimator.update(measurement.device_us, earliest_ns, latest_ns)
-        stamp_ns, received_ns = self._clock.wall_ns(estimate.stamp_ns), self._clock.wall_ns(latest_ns)
-        if received_ns >= self._received_ns:  # else the host's clock was set back, and stamps go back with it
+        received_ns = self._clock.wall_ns(latest_ns)
+        stamp_ns = received_ns - (latest_ns - estimate.stamp_ns)
+        if received_ns > self._received_ns - _CLOCK_STEP_NS:  # else the host's clock was set back, and stamps go back with it
             stamp_ns = max(stamp_ns, self._stamp_ns + 1)
         self._stamp_ns, self._received_ns = stamp_ns, received_ns
         self.counters.samples += 1
