@@ -16,7 +16,7 @@ from guidewire_recon.drivers.ak09940a import Drive, counts, identity
 from guidewire_recon.types import Counts, Words
 
 MEASUREMENT, HELLO = 0x01, 0x11
-ENCODERS: Final = (0x21, 0x31)
+ENCODERS: Final = (0x41, 0xC1)
 HELLO_REQUEST: Final = bytes([0xF1, 0x01])
 """What is sent to be told what the device is."""
 

@@ -30,14 +30,20 @@ def exchanged_axes(mean_counts: Array, temperature_degc: Array, calibration: Arr
     # Of every way, the residual of every sensor: (48, n).
     turned = np.stack([calibrator.field_T(mean_counts @ turn.T, temperature_degc) for turn in _TURNS])
     residual_T = np.linalg.norm(turned - expected_T, axis=2)
-    found = {}
-    for index in np.flatnonzero(np.isfinite(residual_T).all(axis=0)):
-        column = residual_T[:, index]
-        best, second = np.argsort(column)[:2]
-        limit_T = max(_LEAST_T, _SHARE * float(np.linalg.norm(expected_T[index])))
-        if best != 0 and column[0] > max(limit_T, _BETTER * column[best]) and column[best] < limit_T:
-            found[int(index)] = _text(_WAYS[best], bool(column[second] > _UNIQUE * column[best]))
-    return found
+    judged = np.flatnonzero(np.isfinite(residual_T).all(axis=0))
+    limits_T = np.maximum(_LEAST_T, _SHARE * np.linalg.norm(expected_T, axis=1))
+    fitting = [index for index in judged if residual_T[0, index] < limits_T[index]]
+    found = {int(i): text for i in judged if (text := _other_way(residual_T[:, i], float(limits_T[i])))}
+    # Where most sensors fit in no way, another field is there than was expected, and one that fits does so by chance.
+    return found if 2 * (len(fitting) + len(found)) > len(judged) else {}
+
+
+def _other_way(residual_T: Array, limit_T: float) -> str:
+    """How a sensor with these residuals (48,) is turned; empty when it is as it should be, or fits in no way."""
+    best, second = np.argsort(residual_T)[:2]
+    if best == 0 or residual_T[0] < max(limit_T, _BETTER * residual_T[best]) or residual_T[best] > limit_T:
+        return ""
+    return _text(_WAYS[best], bool(residual_T[second] > _UNIQUE * residual_T[best]))
 
 
 def _agreed_T(measured_T: Array) -> Array:
