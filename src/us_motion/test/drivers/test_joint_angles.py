@@ -41,13 +41,18 @@ def test_every_joint_has_its_angle_after_the_homing_move_and_none_before_its_ind
         assert np.array_equal(known, [status == JointStatus.OK for status in sample.status])
         assert (np.abs(sample.positions - truth)[known] < rad(calibration, COUNTS)[known]).all()
     assert r.samples[-1].valid and r.samples[-1].detail == ""
+    last = r.samples[-1]
+    at_index = last.positions + rad(calibration, 1.0) * np.sign([joint.rad_per_count for joint in calibration.joints]) * (
+        last.index_counts - last.counts
+    )
+    assert at_index == pytest.approx([joint.index_rad for joint in calibration.joints], abs=1e-3) and not r.samples[0].index_counts.any()
     assert "us_arm_joint1: its index has not been passed yet" in r.samples[0].detail
 
 
 def test_angles_stay_within_their_counts_over_a_long_sweep(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig()
     r.run(5.0)
-    samples = r.run(60.0)
+    samples = r.run(30.0)
     truth = r.records.encoders.world.joint_positions(np.array([sample.device_time_us for sample in samples]) * 1e-6)
     assert all(sample.valid for sample in samples)
     assert (np.abs(np.array([sample.positions for sample in samples]) - truth).max(axis=0) < rad(calibration, COUNTS)).all()
