@@ -141,6 +141,24 @@ def em(
     raise typer.Exit(command.run(command.Options(tuple(words or ()), bag, out, points, tool, tip, volume, config, duration)))
 
 
+@calibrate.command()
+def arm(
+    bag: Annotated[Path, typer.Argument(help="A recording of the arm and of a tracker whose sensor is fixed to the probe.")],
+    calibration: Annotated[Path, typer.Option("--calibration", help="The calibration that the arm was recorded with (us_arm).")],
+    urdf: Annotated[Path, typer.Option("--urdf", help="URDF of the arm.")],
+    topic: Annotated[str, typer.Option("--topic", help="Poses of the sensor (PoseStamped).")],
+    joints: Annotated[str, typer.Option("--joints", help="Joint angles (JointState).")] = "/us_arm/measured_js",
+    base: Annotated[str, typer.Option("--base", help="Link that stands still.")] = "us_arm_base",
+    probe: Annotated[str, typer.Option("--probe", help="Link that carries the sensor.")] = "us_probe",
+    out: Annotated[Path, typer.Option("--out", "-o", help="New YAML file for the calibration.")] = Path("us_arm.yaml"),
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the calibration.")] = None,
+) -> None:
+    """Find the index angles of the ultrasound arm, and joints that count the other way, from a tracker's poses of the probe."""
+    from lodestone_cli.commands import calibrate_arm as command
+
+    raise typer.Exit(command.run(command.Options(bag, calibration, urdf, topic, joints, base, probe, out, config)))
+
+
 @app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Recordings; all when none is given.")] = None,
