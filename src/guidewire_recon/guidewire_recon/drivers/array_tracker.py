@@ -64,7 +64,7 @@ class ArrayTracker:
         """
         if opening != self._opening:
             self._opening = opening
-            self._estimator = ClockEstimator(self._clock_config)
+            self._estimator = ClockEstimator(self._clock_config, pushed=True)
         if self._last is not None and measurement.sequence != self._last.sequence and measurement.device_us == self._last.device_us:
             return f"the device's clock stands still at {measurement.device_us} us while its sequence numbers go on"
         skipped = self._advance(measurement)
@@ -106,7 +106,7 @@ class ArrayTracker:
     def _begin(self) -> None:
         self._last: Measurement | None = None
         self._suspect: Measurement | None = None
-        self._estimator = ClockEstimator(self._clock_config)
+        self._estimator = ClockEstimator(self._clock_config, pushed=True)
 
     def _restart(self) -> None:
         self._begin()
