@@ -22,6 +22,7 @@ setup(
         "console_scripts": [
             "array_emulator = lodestone_bench.emulators.array_emulator:main",
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
+            "arm_emulator = lodestone_bench.emulators.arm:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]
     },

@@ -23,6 +23,7 @@ from lodestone_core.config_option import plain
 from lodestone_core.errors import InputError
 from lodestone_guidance.config import AuthorityConfig
 from lodestone_guidance.rig import parse_frames, poses_from_root
+from us_motion.drivers.config import ArmConfig
 
 CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
@@ -30,6 +31,7 @@ FILES = sorted(LAUNCH.glob("*.launch.yaml"))
 PACKAGES = {
     "em_registration": "em_registration",
     "guidewire_recon": "guidewire_recon",
+    "us_motion": "us_motion",
     "lodestone_guidance": "guidance",
     "lodestone_bench": "bench",
     "lodestone_cli": "cli",
@@ -39,6 +41,7 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
     ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
+    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
 ]
 
 
@@ -103,6 +106,16 @@ def test_em_in_simulation_gives_the_emulators_port_to_the_same_driver(installed:
     assert emulator[1] == "--link"
     assert parameters(plan, 1)["port"] == emulator[2]
     assert driver.command[0].endswith("em_registration/aurora_node")
+
+
+def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Callable[..., Plan]) -> None:
+    plan = installed("us_arm.launch.yaml", sim="true")
+    emulator = plan.processes[0].command
+    given = parameters(plan, 1)
+    assert Path(emulator[0]).name == "arm_emulator" and emulator[1] == "--link" and given["stream.port"] == emulator[2]
+    assert "--world=" in emulator, "a world that is not given must not swallow the next option"
+    assert Path(given["urdf"]).is_file() and Path(given["calibration"]).is_file() and given["rig"] == "simulated"
+    assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
 
 
 def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..., Plan]) -> None:
@@ -185,7 +198,7 @@ def test_a_rig_is_one_tree_below_the_bench(path: Path) -> None:
 
 def test_package_and_build_file_install_what_the_launch_files_name() -> None:
     text = (LAUNCH / "CMakeLists.txt").read_text()
-    assert "DIRECTORY config rigs" in text and "../embedded/fastdds.xml" in text
+    assert "DIRECTORY config rigs urdf" in text and "../embedded/fastdds.xml" in text
     assert (CHECKOUT / "embedded" / "fastdds.xml").is_file()
     manifest = (LAUNCH / "package.xml").read_text()
     assert "<build_type>ament_cmake</build_type>" in manifest
