@@ -27,6 +27,8 @@ class Bow:
     def __init__(self, speed: float = 0.0, tilt: float = 1.0) -> None:
         self._speed, self._tilt = speed, tilt
 
+    radius_mm = 0.22
+
     def points_mm(self, world_s: float, n: int) -> Array:
         s = np.linspace(0.0, 1.0, n)
         y = 24.0 * np.sin(2.2 * s) * s - 5.0 + self._speed * world_s
@@ -63,7 +65,7 @@ def middle_of_darkness(image: Array, point: Array, normal: Array, reach: int = 1
 
 @cache
 def default_live(side: str) -> LiveCamera:
-    return live_camera({"seed": 5}, side, Bow(20.0))
+    return live_camera({}, side, 5)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -109,7 +111,7 @@ def test_the_darkness_across_the_wire_is_its_width() -> None:
     depth = 520.0 - Bow(tilt=0.0).points_mm(0.0, 2001)[:, 2]
     columns = np.rint(camera.see(Bow(tilt=0.0).points_mm(0.0, 2001))[0][:, 0]).astype(int)
     missing = (config.background - image).sum(axis=0) / config.background
-    expected = 2.0 * config.wire_radius_mm * 5802.0 / depth
+    expected = 2.0 * Bow.radius_mm * 5802.0 / depth
     inner = np.flatnonzero((columns > 30) & (columns < 1500))[100:-100]
     assert np.abs(missing[columns[inner]] / expected[inner] - 1.0).max() < 0.02
 
@@ -147,7 +149,7 @@ def test_a_frame_depends_on_number_time_and_seed_only() -> None:
     first = camera.frame(7, 1.25)
     camera.frame(8, 1.35)
     assert np.array_equal(camera.frame(7, 1.25), first)
-    assert np.array_equal(live_camera({"seed": 5}, "right", Bow(20.0)).frame(7, 1.25), first)
+    assert np.array_equal(live_camera({}, "right", 5).frame(7, 1.25), first)
     assert not np.array_equal(camera.frame(8, 1.25), first)
     assert first.shape == (1536, 2048) and first.dtype == np.uint8 and first.flags.c_contiguous
 
@@ -192,10 +194,14 @@ def test_a_bar_hides_the_wire_behind_it_and_not_before_it() -> None:
 
 def test_a_wire_out_of_view_or_behind_the_camera_leaves_the_backdrop() -> None:
     class Away:
+        radius_mm = 0.22
+
         def points_mm(self, world_s: float, n: int) -> Array:
             return np.linspace([0.0, 0.0, 900.0 + world_s], [50.0, 0.0, 900.0 + world_s], n)
 
     class Aside:
+        radius_mm = 0.22
+
         def points_mm(self, world_s: float, n: int) -> Array:
             return np.linspace([500.0, 300.0, 70.0], [600.0, 300.0, 70.0], n)
 
@@ -207,7 +213,7 @@ def test_a_wire_out_of_view_or_behind_the_camera_leaves_the_backdrop() -> None:
 
 def test_a_wrong_key_in_the_section_is_named() -> None:
     with pytest.raises(InputError, match="aperture_mm"):
-        live_camera({"cameras": {"apertur_mm": 3.0}}, "left", Bow())
+        live_camera({"cameras": {"apertur_mm": 3.0}}, "left")
 
 
 def test_a_live_frame_costs_a_few_copies_of_the_image() -> None:

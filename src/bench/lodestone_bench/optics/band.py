@@ -13,7 +13,8 @@ from lodestone_bench.optics.strand import Strand
 
 Array = npt.NDArray[np.float64]
 Light = npt.NDArray[np.float32]
-_REACH_SIGMAS = 3.5
+_REACH_SIGMAS = 3.2
+_Pixels = tuple[npt.NDArray[np.intp], Light, Light, Light]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,15 +36,16 @@ class BandPainter:
 
     def paint(self, strand: Strand) -> Band:
         """The band. Where parts of the wire overlap, the one that covers more counts."""
-        pieces = [_profile(*piece) for piece in self._pieces(strand)]
+        pieces = list(self._pieces(strand))
         if not pieces:
             nothing = np.zeros(0, dtype=np.float32)
             return Band(np.zeros(0, dtype=np.intp), nothing, nothing, nothing)
-        where, cover, light, depth = (np.concatenate([piece[i] for piece in pieces]) for i in range(4))
+        where = np.concatenate([piece[0] for piece in pieces])
+        cover, light, depth = (np.concatenate([piece[i] for piece in pieces]) for i in (1, 2, 3))
         keep = self._once(where, cover)
-        return Band(where[keep], cover[keep].astype(np.float32), light[keep].astype(np.float32), depth[keep].astype(np.float32))
+        return Band(where[keep], cover[keep], light[keep], depth[keep])
 
-    def _once(self, where: npt.NDArray[np.intp], cover: Array) -> npt.NDArray[np.intp]:
+    def _once(self, where: npt.NDArray[np.intp], cover: Light) -> npt.NDArray[np.intp]:
         """Which entries to keep so that each pixel stands there once, with its largest cover."""
         entry = np.arange(len(where))
         self._owner[where] = entry
@@ -57,8 +59,8 @@ class BandPainter:
         self._owner[where[order]] = order
         return np.flatnonzero(self._owner[where] == entry)
 
-    def _pieces(self, strand: Strand) -> Iterator[tuple[npt.NDArray[np.intp], Array, Array, float]]:
-        """For each run of the strand: pixel numbers (M,), offsets (M, 2) from the strand, its values there (M, 14), its length."""
+    def _pieces(self, strand: Strand) -> Iterator[_Pixels]:
+        """What each run of the strand gives to the pixels near it."""
         values = _with_ends(strand.columns(), strand)
         reach = float(np.max(_REACH_SIGMAS * strand.blur_px + strand.half_px))
         along = np.abs(np.gradient(values[:, :2], axis=0))
@@ -66,39 +68,39 @@ class BandPainter:
         for first, last in _runs(down):
             axis = 1 if down[first] else 0
             low, high = _widened(values, first, last, axis, 1.5 * reach)
-            found = self._walk(values[low:high], axis, int(np.ceil(reach * 1.4142)) + 1)
-            if found is not None:
-                yield (*found, strand.arc_px[-1])
+            at, lines = self._lines(values[low:high], axis)
+            if lines.size:
+                yield self._walk(at, lines, axis, int(np.ceil(reach * 1.4142)) + 1, float(strand.arc_px[-1]))
 
-    def _walk(self, values: Array, axis: int, reach: int) -> tuple[npt.NDArray[np.intp], Array, Array] | None:
-        """The pixels within `reach` of a run, along rows (axis 1) or columns (axis 0)."""
+    def _lines(self, values: Array, axis: int) -> tuple[Light, npt.NDArray[np.intp]]:
+        """The strand (L, 14) where a run crosses each row (axis 1) or column (axis 0) of the image, and their numbers (L,)."""
         if values[0, axis] > values[-1, axis]:
             values = values[::-1]
-        limit = (self._width, self._height)
-        lines = np.arange(max(int(np.ceil(values[0, axis])), 0), min(int(np.floor(values[-1, axis])), limit[axis] - 1) + 1)
-        if not lines.size:
-            return None
+        limit = (self._width, self._height)[axis]
+        lines = np.arange(max(int(np.ceil(values[0, axis])), 0), min(int(np.floor(values[-1, axis])), limit - 1) + 1)
         index = np.clip(np.searchsorted(values[:, axis], lines, side="right") - 1, 0, len(values) - 2)
         share = (lines - values[index, axis]) / np.maximum(values[index + 1, axis] - values[index, axis], 1e-9)
         at = values[index] + share[:, None] * (values[index + 1] - values[index])
-        middle = np.rint(at[:, 1 - axis]).astype(np.intp)
-        across = middle[:, None] + np.arange(-reach, reach + 1)
-        inside = (across >= 0) & (across < limit[1 - axis])
+        return at.astype(np.float32), lines
+
+    def _walk(self, at: Light, lines: npt.NDArray[np.intp], axis: int, reach: int, length_px: float) -> _Pixels:
+        """Number, cover, light and depth of the pixels within `reach` of a run that get anything of it."""
+        centre = at[:, 1 - axis, None]
+        across = np.rint(centre).astype(np.intp) + np.arange(-reach, reach + 1)
+        offset = across.astype(np.float32) - centre
+        # Along the strand's normal and along the strand; the curve falls away from its tangent by half its bend.
+        to_normal, to_tangent = (at[:, 4, None], -at[:, 5, None]) if axis == 1 else (at[:, 5, None], at[:, 4, None])
+        along = offset * to_tangent
+        d = offset * to_normal - 0.5 * at[:, 6, None] * along**2
+        inside = (across >= 0) & (across < (self._width, self._height)[1 - axis])
+        row, column = np.nonzero((np.abs(d) < at[:, 7, None] + _REACH_SIGMAS * at[:, 8, None]) & inside)
         number = across * self._width + lines[:, None] if axis == 0 else lines[:, None] * self._width + across
-        row = np.broadcast_to(np.arange(len(lines))[:, None], across.shape)[inside]
-        offset = np.zeros((row.size, 2))
-        offset[:, 1 - axis] = (across - at[:, 1 - axis, None])[inside]
-        return number[inside], offset, at[row]
+        return (number[row, column], *_profile(at[row], d[row, column], along[row, column], length_px))
 
 
-def _profile(where: npt.NDArray[np.intp], offset: Array, at: Array, length_px: float) -> tuple[npt.NDArray[np.intp], Array, Array, Array]:
-    """Pixel number, cover, light and depth of the pixels that get anything of the strand."""
-    depth, arc, nx, ny, bend, half, blur, shade, slant, shine, shine_at, shine_px = at[:, 2:].T
-    along = offset[:, 1] * nx - offset[:, 0] * ny
-    d = offset[:, 0] * nx + offset[:, 1] * ny - 0.5 * bend * along**2
-    near = np.abs(d) < half + _REACH_SIGMAS * blur
-    where, depth, arc, along, d = where[near], depth[near], arc[near], along[near], d[near]
-    half, blur, shade, slant, shine, shine_at, shine_px = (v[near] for v in (half, blur, shade, slant, shine, shine_at, shine_px))
+def _profile(at: Light, d: Light, along: Light, length_px: float) -> tuple[Light, Light, Light]:
+    """Cover, light and depth at distances `d` across and `along` the strand from its points `at` (M, 14)."""
+    depth, arc, half, blur, shade, slant, shine, shine_at, shine_px = at[:, [2, 3, 7, 8, 9, 10, 11, 12, 13]].T
     cover = ndtr((half - d) / blur) - ndtr((-half - d) / blur)
     ends = (arc < 40.0) | (arc > length_px - 40.0)
     cover[ends] *= _ends(arc[ends] + along[ends], blur[ends], length_px)
@@ -106,12 +108,12 @@ def _profile(where: npt.NDArray[np.intp], offset: Array, at: Array, length_px: f
     # What the highlight adds is smeared, not cut off at the edge: it is divided by the cover here and multiplied with it again.
     gloss = shine * shine_px / wide * np.exp(-0.5 * ((d - shine_at) / wide) ** 2)
     light = shade + slant * np.clip(d / half, -1.0, 1.0) + gloss / np.maximum(cover, 0.05)
-    return where, cover, light, depth
+    return cover, light, depth
 
 
-def _ends(arc: Array, blur: Array, length_px: float) -> Array:
+def _ends(arc: Light, blur: Light, length_px: float) -> Light:
     """Share that is left near the base and the tip, which are cut off square."""
-    share: Array = ndtr(arc / blur) * ndtr((length_px - arc) / blur)
+    share: Light = ndtr(arc / blur) * ndtr((length_px - arc) / blur)
     return share
 
 

@@ -25,8 +25,8 @@ class BarConfig:
     """A straight round bar in front of the scene (a stand's arm, a catheter holder) that hides what is behind it."""
 
     present: bool = option(True, doc="whether it is there")
-    from_mm: tuple[float, float, float] = option((-90.0, 33.0, 130.0), unit="mm", doc="one end in bench")
-    to_mm: tuple[float, float, float] = option((-42.0, 38.0, 130.0), unit="mm", doc="other end in bench")
+    from_mm: tuple[float, float, float] = option((-95.0, 10.0, 130.0), unit="mm", doc="one end in bench")
+    to_mm: tuple[float, float, float] = option((-34.0, 14.0, 130.0), unit="mm", doc="other end in bench")
     radius_mm: float = option(2.0, unit="mm", doc="radius", minimum=0.01)
     grey: float = option(45.0, unit="grey", doc="how bright it is in full light", minimum=0.0, maximum=255.0)
 
@@ -60,10 +60,9 @@ class CamerasConfig:
     uneven: float = option(0.25, doc="share of light that is missing at the darker side", minimum=0.0, maximum=1.0)
     vignetting: float = option(0.12, doc="share of light that is missing in the corners", minimum=0.0, maximum=1.0)
     light_mm: tuple[float, float, float] = option((180.0, 260.0, 480.0), unit="mm", doc="where the lamp stands in bench")
-    wire_radius_mm: float = option(0.22, unit="mm", doc="radius of the wire", minimum=0.001)
     wire_grey: float = option(55.0, unit="grey", doc="brightness of the wire, evenly lit", minimum=0.0)
     highlight_grey: float = option(320.0, unit="grey", doc="what a highlight on the wire adds at most", minimum=0.0)
     shininess: float = option(40.0, doc="exponent of the highlight: larger is narrower", minimum=1.0)
     bar: BarConfig = section(BarConfig)
     noise_tiles: int = option(8, doc="live: how many noise patterns each tile of the image has", minimum=2, maximum=64)
-    wire_points: int = option(600, doc="points along the wire that are projected", minimum=8)
+    wire_points: int = option(400, doc="live: points along the wire that are projected", minimum=8)

@@ -23,6 +23,7 @@ FINE = 3
 INSTANTS = 7
 _BINS = 6
 _SAMPLES = 6000
+Corner = npt.NDArray[np.int_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +46,12 @@ def full_frame(camera: Pinhole, wire: Curve, world_s: float, seed: int, scene: L
     cover, light = np.zeros_like(behind), np.zeros_like(behind)
     shifts = (np.arange(INSTANTS) + 0.5) / INSTANTS - 0.5
     for shift in shifts:
-        points = _points(camera, wire.points_mm(world_s + shift * config.exposure_ms * 1e-3, _SAMPLES))
+        points = _points(camera, wire.points_mm(world_s + shift * config.exposure_ms * 1e-3, _SAMPLES), wire.radius_mm)
         if points is not None:
             _draw(camera, points, cover, light)
     lamp = light_field(camera)
-    cover, light = cover / INSTANTS, light * lamp / INSTANTS
+    cover /= INSTANTS
+    light *= lamp / INSTANTS
     hidden = hidden_by(camera, config.bar)
     if hidden is None:
         return expose(config, behind * (1.0 - cover) + light, rng)
@@ -58,7 +60,7 @@ def full_frame(camera: Pinhole, wire: Curve, world_s: float, seed: int, scene: L
     return expose(config, picture, rng)
 
 
-def _points(camera: Pinhole, middle: Array) -> _Points | None:
+def _points(camera: Pinhole, middle: Array, radius_mm: float) -> _Points | None:
     pixels, depth = camera.see(middle)
     seen = np.isfinite(pixels).all(axis=1)
     if np.count_nonzero(seen) < 3:
@@ -70,7 +72,7 @@ def _points(camera: Pinhole, middle: Array) -> _Points | None:
     at = lit(camera, middle, pixels, normal)
     lamp = np.column_stack([(at.lamp * at.front).sum(axis=1), (at.lamp * at.side).sum(axis=1) * at.sign])
     half_way = np.column_stack([(at.half_way * at.front).sum(axis=1), (at.half_way * at.side).sum(axis=1) * at.sign])
-    half = camera.config.wire_radius_mm * camera.px_per_mm(depth) * FINE
+    half = radius_mm * camera.px_per_mm(depth) * FINE
     return _Points(pixels, depth, half, normal, lamp, half_way)
 
 
@@ -87,8 +89,8 @@ def _draw(camera: Pinhole, points: _Points, cover: Light, light: Light) -> None:
 def _draw_part(camera: Pinhole, points: _Points, mine: npt.NDArray[np.bool_], disc_px: float, cover: Light, light: Light) -> None:
     config = camera.config
     margin = int(np.ceil(disc_px + 5.0 * config.lens_blur_px + points.half.max() / FINE)) + 2
-    low = np.maximum(np.floor(points.pixels[mine].min(axis=0)).astype(int) - margin, 0)
-    high = np.minimum(np.ceil(points.pixels[mine].max(axis=0)).astype(int) + margin + 1, (config.width, config.height))
+    low: Corner = np.maximum(np.floor(points.pixels[mine].min(axis=0)).astype(int) - margin, 0)
+    high: Corner = np.minimum(np.ceil(points.pixels[mine].max(axis=0)).astype(int) + margin + 1, (config.width, config.height))
     if (high <= low).any():
         return
     shape = (high[1] - low[1], high[0] - low[0])
@@ -100,7 +102,7 @@ def _draw_part(camera: Pinhole, points: _Points, mine: npt.NDArray[np.bool_], di
     light[window] += small[..., 1]
 
 
-def _sharp(config: CamerasConfig, points: _Points, mine: npt.NDArray[np.bool_], low: npt.NDArray[np.int_], shape: tuple[int, int]) -> Light:
+def _sharp(config: CamerasConfig, points: _Points, mine: npt.NDArray[np.bool_], low: Corner, shape: tuple[int, int]) -> Light:
     """Cover and light (fine height, fine width, 2) of a part of the wire, without blur."""
     sharp = np.zeros((shape[0] * FINE, shape[1] * FINE, 2), dtype=np.float32)
     fine = (points.pixels - low + 0.5) * FINE - 0.5
@@ -109,7 +111,7 @@ def _sharp(config: CamerasConfig, points: _Points, mine: npt.NDArray[np.bool_], 
     for x, y in np.unique(line, axis=0):
         cv2.circle(near, (int(x), int(y)), int(np.ceil(points.half.max())) + 2, 1, -1)
     rows, columns = np.nonzero(near)
-    _, nearest = cKDTree(fine).query(np.column_stack([columns, rows]))
+    nearest = np.asarray(cKDTree(fine).query(np.column_stack([columns, rows]))[1])
     offset = np.column_stack([columns, rows]) - fine[nearest]
     # Beyond the base or the tip the nearest point lies askew; the ends are cut square.
     askew = np.abs(offset[:, 1] * points.normal[nearest, 0] - offset[:, 0] * points.normal[nearest, 1])

@@ -20,9 +20,9 @@ _NORMALS = 1 << 18
 
 
 class LiveCamera:
-    """One camera that looks at a wire. A frame depends on its number, the world's time and the seed only."""
+    """One camera that looks at a wire, if there is one. A frame depends on its number, the world's time and the seed only."""
 
-    def __init__(self, camera: Pinhole, wire: Curve, seed: int) -> None:
+    def __init__(self, camera: Pinhole, wire: Curve | None, seed: int) -> None:
         config = camera.config
         self.camera = camera
         self._wire, self._seed = wire, seed
@@ -43,7 +43,8 @@ class LiveCamera:
         """The image (height, width) of that number whose exposure has its middle at `world_s`; a new array each time."""
         rng = np.random.default_rng([self._seed, 1, number])
         image = self._backdrop(rng)
-        self._draw_wire(image.reshape(-1), world_s, rng)
+        if self._wire is not None:
+            self._draw_wire(image.reshape(-1), self._wire, world_s, rng)
         return image
 
     def _backdrop(self, rng: np.random.Generator) -> Image:
@@ -58,11 +59,11 @@ class LiveCamera:
                 image[part] = self._patterns[(chosen[i, j], *part)]
         return image
 
-    def _draw_wire(self, image: npt.NDArray[np.uint8], world_s: float, rng: np.random.Generator) -> None:
+    def _draw_wire(self, image: npt.NDArray[np.uint8], wire: Curve, world_s: float, rng: np.random.Generator) -> None:
         config = self.camera.config
         half_s = config.exposure_ms * 5e-4
-        early, late = (self._wire.points_mm(world_s + shift, config.wire_points) for shift in (-half_s, half_s))
-        seen = strand(self.camera, early, late)
+        early, late = (wire.points_mm(world_s + shift, config.wire_points) for shift in (-half_s, half_s))
+        seen = strand(self.camera, early, late, wire.radius_mm)
         if seen is None:
             return
         band = self._painter.paint(seen)

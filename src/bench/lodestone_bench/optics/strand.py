@@ -18,7 +18,12 @@ AMBIENT = 0.35
 
 
 class Curve(Protocol):
-    """A wire that moves with the world's time."""
+    """A round wire that moves with the world's time."""
+
+    @property
+    def radius_mm(self) -> float:
+        """Its radius."""
+        ...
 
     def points_mm(self, world_s: float, n: int) -> Array:
         """n points (n, 3) along it in bench, evenly spaced from its base to its tip."""
@@ -53,8 +58,8 @@ class Strand:
         return np.column_stack([getattr(self, name) for name in self.__slots__])
 
 
-def strand(camera: Pinhole, early_mm: Array, late_mm: Array) -> Strand | None:
-    """The strand of a curve that moves from `early_mm` (N, 3) to `late_mm` during the exposure; None when no part is in front."""
+def strand(camera: Pinhole, early_mm: Array, late_mm: Array, radius_mm: float) -> Strand | None:
+    """The strand of a wire that moves from `early_mm` (N, 3) to `late_mm` during the exposure; None when no part is in front."""
     middle = 0.5 * (early_mm + late_mm)
     pixels, depth = camera.see(middle)
     seen = np.isfinite(pixels).all(axis=1)
@@ -67,7 +72,7 @@ def strand(camera: Pinhole, early_mm: Array, late_mm: Array) -> Strand | None:
     normal = np.column_stack([along[:, 1], -along[:, 0]])
     moved = ((camera.see(late_mm[seen])[0] - camera.see(early_mm[seen])[0]) * normal).sum(axis=1)
     blur = camera.config.lens_blur_px**2 + 1.0 / 12.0 + (camera.defocus_px(depth) / 4.0) ** 2 + moved**2 / 12.0
-    half = camera.config.wire_radius_mm * camera.px_per_mm(depth)
+    half = radius_mm * camera.px_per_mm(depth)
     bend = (np.gradient(along, axis=0) * normal).sum(axis=1) / length
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(pixels, axis=0), axis=1))])
     return Strand(pixels, depth, arc, normal, bend, half, np.sqrt(blur), *_shading(camera, middle, pixels, normal, half))
