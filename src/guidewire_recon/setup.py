@@ -23,4 +23,5 @@ setup(
             "magnetometers_node = guidewire_recon.ros.magnetometers_node:main",
         ]
     },
+    entry_points={"console_scripts": ["stereo_node = guidewire_recon.ros.stereo_node:main"]},
 )
