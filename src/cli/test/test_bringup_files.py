@@ -36,12 +36,13 @@ PACKAGES = {
     "lodestone_bench": "bench",
     "lodestone_cli": "cli",
 }
+US_ARM_GIVEN = {"stream.port", "clock.latency_s", "urdf", "calibration_file", "probe_calibration_file", "rig", "state_file", "tf_owner"}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
     ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
-    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
+    ("us_arm", ArmConfig, US_ARM_GIVEN),
 ]
 
 
@@ -114,7 +115,7 @@ def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Cal
     given = parameters(plan, 1)
     assert Path(emulator[0]).name == "arm_emulator" and emulator[1] == "--link" and given["stream.port"] == emulator[2]
     assert "--world=" in emulator, "a world that is not given must not swallow the next option"
-    assert Path(given["urdf"]).is_file() and Path(given["calibration"]).is_file() and given["rig"] == "simulated"
+    assert Path(given["urdf"]).is_file() and Path(given["calibration_file"]).is_file() and given["rig"] == "simulated"
     assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
 
 
