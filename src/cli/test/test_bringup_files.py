@@ -13,6 +13,7 @@ import yaml
 
 from em_registration.config import RegistrationConfig
 from em_registration.drivers.config import AuroraConfig
+from guidewire_recon.drivers.stereo_config import StereoConfig
 from lodestone_cli.checkout import find_checkout
 from lodestone_cli.launch_file.document import Entity, read_launch_file
 from lodestone_cli.launch_file.interpreter import Plan, read_plan
@@ -26,11 +27,18 @@ from lodestone_guidance.rig import parse_frames, poses_from_root
 CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.yaml"))
-PACKAGES = {"em_registration": "em_registration", "lodestone_guidance": "guidance", "lodestone_bench": "bench", "lodestone_cli": "cli"}
+PACKAGES = {
+    "em_registration": "em_registration",
+    "guidewire_recon": "guidewire_recon",
+    "lodestone_guidance": "guidance",
+    "lodestone_bench": "bench",
+    "lodestone_cli": "cli",
+}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
+    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
 ]
 
 
@@ -95,6 +103,22 @@ def test_em_in_simulation_gives_the_emulators_port_to_the_same_driver(installed:
     assert emulator[1] == "--link"
     assert parameters(plan, 1)["port"] == emulator[2]
     assert driver.command[0].endswith("em_registration/aurora_node")
+
+
+def test_stereo_in_simulation_gives_the_emulators_addresses_to_the_same_driver(installed: Callable[..., Plan]) -> None:
+    plan = installed("stereo.launch.yaml", sim="true")
+    assert [Path(spec.command[0]).name for spec in plan.processes] == ["stereo_emulator", "stereo_node"]
+    emulator, given = plan.processes[0].command, parameters(plan, 1)
+    for side in ("left", "right"):
+        assert given[f"{side}.source"] == emulator[emulator.index(f"--{side}") + 1]
+        assert given[f"{side}_calibration"] == str(LAUNCH / "rigs" / "simulated" / f"{side}.yaml")
+    assert given["left.source"] != given["right.source"] and given["rig"] == "simulated"
+
+
+def test_stereo_on_a_rig_starts_no_emulator(installed: Callable[..., Plan]) -> None:
+    plan = installed("stereo.launch.yaml", stereo_left="/dev/v4l/by-id/a", stereo_right="/dev/v4l/by-id/b", rig="template")
+    assert [(Path(spec.command[0]).name, spec.respawn) for spec in plan.processes] == [("stereo_node", True)]
+    assert (parameters(plan, 0)["left.source"], parameters(plan, 0)["right.source"]) == ("/dev/v4l/by-id/a", "/dev/v4l/by-id/b")
 
 
 def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..., Plan]) -> None:
