@@ -21,6 +21,7 @@ setup(
     entry_points={
         "console_scripts": [
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
+            "arm_emulator = lodestone_bench.emulators.arm:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]
     },
