@@ -22,10 +22,10 @@ from lodestone_core.types import Array
 
 NOTES = (
     "held_out: distance in the image between a spot and where the wire (or the point) should be, by a calibration of the other sweeps.",
-    "true_error: distance between where the found and the true pose put the middle and the corners of what was seen; fan_error: all over the "
-    "fan, most of which no wire was in.",
-    "As built: each axis of the arm, and each end of a wire, is off its drawing by what the settings say; the same in all sweeps of a trial, "
-    "so that no sweep tells of it. Predicted radii are about what sweeps tell.",
+    "true_error: distance between where the found and the true pose put the middle and the corners of what was seen; fan_error: all over "
+    "the fan, most of which no wire was in.",
+    "As built: each axis of the arm, and each end of a wire, is off its drawing by what the settings say; the same in all sweeps of a "
+    "trial, so that no sweep tells of it. Predicted radii are about what sweeps tell.",
     "Slow water: depths appear 1 % too large, which is too little to be refused; the refinement is told nothing of it.",
     "A refused trial counts with infinite errors.",
 )

@@ -22,9 +22,7 @@ class ProbeProtocolConfig:
     axis_mm: float = option(0.1, unit="mm", doc="how far each axis of a built arm is off its drawing", minimum=0.0)
     axis_deg: float = option(0.02, unit="deg", doc="how far it is tilted", minimum=0.0)
     wire_mm: float = option(0.1, unit="mm", doc="how far each end of a wire is off the phantom's file, along each axis", minimum=0.0)
-    speed_error: float = option(
-        0.01, doc="by how much sound in the tank is slower than the machine takes it to be, in the case of that name"
-    )
+    speed_error: float = option(0.01, doc="by how much sound is slower than the machine takes it to be, in the case of slow water")
     probe_mm: float = option(4.0, unit="mm", doc="how far the image is off its drawing on the probe, along each axis", minimum=0.0)
     probe_deg: float = option(3.0, unit="deg", doc="how far it is turned", minimum=0.0)
     machine: UltrasoundConfig = section(UltrasoundConfig, doc="probe and machine")

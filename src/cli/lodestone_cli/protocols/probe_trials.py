@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from lodestone_bench.ultrasound.tank import Tank, n_wires
 from lodestone_bench.ultrasound.tank_sweeps import phantom_pose, sweep
@@ -15,7 +16,7 @@ from lodestone_core import se3
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 from us_motion.calibration import closed_form
-from us_motion.calibration.model import PointModel, WireModel
+from us_motion.calibration.model import Model, PointModel, WireModel
 from us_motion.calibration.observations import Observations, as_observations, joined
 from us_motion.calibration.phantom import WirePhantom, as_phantom
 from us_motion.calibration.probe import ProbeCalibration, calibrate_point, calibrate_wires
@@ -88,7 +89,7 @@ def _motion(case: Case, rng: np.random.Generator) -> SweepConfig:
     )
 
 
-def _detected(tank: Tank, frames: Array, T_ref_probe: Array, case: Case, config: ProbeProtocolConfig) -> Observations:
+def _detected(tank: Tank, frames: npt.NDArray[np.uint8], T_ref_probe: Array, case: Case, config: ProbeProtocolConfig) -> Observations:
     spacing = np.full(2, tank.fan.spacing_mm)
     spots = [find_spots(frame, spacing, tank.fan.mask, config.calibration.detection).px for frame in frames]
     if case.point:
@@ -101,27 +102,39 @@ def _detected(tank: Tank, frames: Array, T_ref_probe: Array, case: Case, config:
 def _judged(tank: Tank, found: ProbeCalibration, baseline: Array) -> Trial:
     true = tank.fan.T_probe_image
     rows, columns = np.nonzero(tank.fan.mask)
-    fan = np.column_stack([columns, rows, np.zeros(len(rows))])[::400] * tank.fan.spacing_mm
+    fan = np.column_stack([columns, rows, np.zeros(len(rows))]).astype(np.float64)[::400] * tank.fan.spacing_mm
     poses = {METHOD: found.T_probe_image, BASELINE: found.start}
-    seen, all_over = (
-        {name: np.linalg.norm(se3.transform(T, points) - se3.transform(true, points), axis=1) for name, T in poses.items()}
-        for points in (found.corners_mm, fan)
-    )
+    seen, all_over = (_off(poses, true, points) for points in (found.corners_mm, fan))
     held_out = {METHOD: np.concatenate(list(found.held_out_mm.values())), BASELINE: baseline}
     return Trial(held_out, seen, all_over, found.radius_95_mm)
 
 
+def _off(poses: Mapping[str, Array], true: Array, points: Array) -> dict[str, Array]:
+    """Distance (n,) between where each pose and the true one put points (n, 3) of the image."""
+    return {name: np.asarray(np.linalg.norm(se3.transform(T, points) - se3.transform(true, points), axis=1)) for name, T in poses.items()}
+
+
 def _closed_form_held_out(found: ProbeCalibration, phantom: WirePhantom, case: Case, config: ProbeProtocolConfig) -> Array:
-    """The same distances for the closed form of the other sweeps, on the spots that the refinement kept."""
+    """The same distances for the closed form of the other sweeps, on the spots that the refinement kept; infinite where it fails."""
     data, errors = found.data, []
     part = data.sweep[data.image]
     for number in np.unique(part):
-        others, own = data.chosen(part != number), data.chosen((part == number) & found.inliers)
-        if case.point:
-            errors.append(PointModel(own, config.calibration).errors_mm(closed_form.point(others, config.calibration)[0]))
-            continue
-        start = (
-            closed_form.wires_tracked(others, phantom) if case.tracked else closed_form.wires_untracked(others, phantom, config.calibration)
-        )
-        errors.append(WireModel(own, phantom, config.calibration).errors_mm(start))
+        own = data.chosen((part == number) & found.inliers)
+        try:
+            model, start = _closed_form(data.chosen(part != number), own, phantom, case, config)
+        except InputError:
+            errors.append(np.full(len(own.image), np.inf))
+        else:
+            errors.append(model.errors_mm(start))
     return np.concatenate(errors)
+
+
+def _closed_form(
+    others: Observations, own: Observations, phantom: WirePhantom, case: Case, config: ProbeProtocolConfig
+) -> tuple[Model, Mapping[str, Array]]:
+    if case.point:
+        return PointModel(own, config.calibration), closed_form.point(others, config.calibration)[0]
+    model = WireModel(own, phantom, config.calibration)
+    if case.tracked:
+        return model, closed_form.wires_tracked(others, phantom)
+    return model, closed_form.wires_untracked(others, phantom, config.calibration)
