@@ -9,6 +9,7 @@ BENCHMARKS: dict[str, str] = {
         "bench_registration",
         "bench_replug",
         "bench_stop",
+        "bench_faults",
         "bench_recorder",
         "bench_setup",
     )

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from lodestone_bench.emulators.control import send_request
 from lodestone_bench.world.epoch import WorldClock, join_world
-from lodestone_cli.benchmarks.em_rig import known_registration, own_domain
+from lodestone_cli.benchmarks.em_rig import device_first, known_registration, own_domain
+from lodestone_cli.benchmarks.process_memory import descendants
+from lodestone_cli.benchmarks.process_watch import name_of
 from lodestone_cli.demo.processes import running
 from lodestone_core.errors import InputError
 
@@ -48,7 +50,7 @@ class WholeBench:
 
     def ask(self, device: str, **request: Any) -> dict[str, Any]:
         """Send a request to a device's emulator. Raises InputError when it is refused."""
-        answer = send_request(self.folder / f"{EMULATORS[device]}.control", **request)
+        answer = send_request(self.folder / f"{device}.control", **request)
         if not answer.get("ok"):
             raise InputError(f"emulator of {device}, {request}", expected="ok", got=answer.get("error"), remedy="see docs/bench.md")
         return answer
@@ -57,9 +59,15 @@ class WholeBench:
         """The time of its world."""
         return join_world(self.folder / "world")
 
+    def devices_first(self) -> None:
+        """Let the emulated devices wait behind nothing on this machine, where that is allowed."""
+        for pid in descendants(self.launcher.pid):
+            if name_of(pid).endswith("_emulator"):
+                device_first(pid)
+
     def homed(self) -> bool:
         """Whether every joint of the arm has been moved over its index since its counters had power."""
-        return min(self.ask("us_arm", do="statistics")["index_pulses"]) > 0
+        return bool(min(self.ask("us_arm", do="statistics")["index_pulses"]) > 0)
 
     def period_s(self, device: str) -> float:
         """Usual time from message to message of one device."""
@@ -85,6 +93,4 @@ def _places(folder: Path) -> list[str]:
     words = [f"sim_port:={folder}/aurora.port", f"sim_control:={folder}/aurora.control"]
     for device in ("magnetometers", "us_arm"):
         words += [f"sim_{device}_port:={folder}/{device}.port", f"sim_{device}_control:={folder}/{device}.control"]
-    for device in ("stereo", "ultrasound", "xray"):
-        words += [f"sim_{device}_folder:={folder}", f"sim_{device}_control:={folder}/{device}.control"]
-    return words
+    return [*words, *(f"sim_{device}:={folder}/{device}" for device in ("stereo",))]
