@@ -32,4 +32,5 @@ class MovingPattern:
         top = self.height // 2
         self._last = (slice(top, top + self._square), slice(left, left + self._square))
         self._image[self._last] = 230
-        return self._image
+        image: Image = self._image
+        return image
