@@ -6,6 +6,8 @@ BENCHMARKS: dict[str, str] = {
         "bench_fuzz",
         "bench_stream",
         "bench_images",
+        "bench_array",
+        "bench_stream",
         "bench_registration",
         "bench_replug",
         "bench_stop",
