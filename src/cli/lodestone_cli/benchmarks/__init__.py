@@ -4,6 +4,8 @@ BENCHMARKS: dict[str, str] = {
     name: f"lodestone_cli.benchmarks.{name}:run"
     for name in (
         "bench_fuzz",
+        "bench_stream",
+        "bench_images",
         "bench_array",
         "bench_stream",
         "bench_registration",
