@@ -7,7 +7,7 @@ probe over a water bath. None is a linear image of the motion, each has its own 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,12 @@ def draw_motion(rng: np.random.Generator, along_mm: float = 28.0, aside_mm: floa
     amplitude = shares[:4] * np.array([along_mm, aside_mm, aside_mm, 0.6 * aside_mm])[:, None]
     swing = 0.05 * shares[4:]
     return HandMotion(direction / np.linalg.norm(direction), amplitude, swing, rate_hz, rng.uniform(0.0, 2.0 * np.pi, (7, _TONES)))
+
+
+def draw_periodic_motion(rng: np.random.Generator) -> HandMotion:
+    """A motion that comes again every third of a second: no offset can be told from one a third of a second off."""
+    motion = draw_motion(rng)
+    return replace(motion, rate_hz=3.0 * np.ceil(rng.uniform(0.0, 2.0, motion.rate_hz.shape)), amplitude_mm=0.5 * motion.amplitude_mm)
 
 
 Sensor = Callable[[Array, np.random.Generator], Array]
