@@ -141,6 +141,28 @@ def em(
     raise typer.Exit(command.run(command.Options(tuple(words or ()), bag, out, points, tool, tip, volume, config, duration)))
 
 
+@calibrate.command()
+def time(
+    bag: Annotated[Path, typer.Argument(help="A bag of at least 20 s in which all streams saw one quick, irregular motion.")],
+    rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
+    reference: Annotated[str, typer.Option("--reference", help="Stream that the others are measured against.")] = "aurora/tools",
+    stream: Annotated[list[str] | None, typer.Option("--stream", help="Another stream [default: all devices in the bag].")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="New calibration file.")] = Path("time.yaml"),
+    tool: Annotated[str, typer.Option("--tool", help="Tool of the tracker [default: the one seen most].")] = "",
+    previous: Annotated[Path | None, typer.Option("--previous", help="Time calibration that the drivers had while recording.")] = None,
+    reference_latency: Annotated[
+        float | None, typer.Option("--reference-latency", min=0.0, help="Known latency of the reference, s [default: the least possible].")
+    ] = None,
+    max_offset: Annotated[float | None, typer.Option("--max-offset", min=0.01, help="Largest offset looked for, s.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the estimate.")] = None,
+) -> None:
+    """Find how late each stream is against a reference, from one motion that all of them saw."""
+    from lodestone_cli.commands import calibrate_time as command
+
+    options = (bag, reference, tuple(stream or ()), rig, out, tool, previous, reference_latency, max_offset, config)
+    raise typer.Exit(command.run(command.Options(*options)))
+
+
 @app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Recordings; all when none is given.")] = None,
