@@ -55,11 +55,6 @@ class Search:
         """The best offset of the grid."""
         return float(self.offsets_s[self.best])
 
-    @property
-    def gain(self) -> float:
-        """By how much the best fits better than its rival, as a logarithm of the likelihood a sample."""
-        return log_likelihood(float(self.share[self.best])) - log_likelihood(float(self.share[self.rival]))
-
 
 def estimate_latency(a: Motion, b: Motion, config: LatencyConfig = _DEFAULTS) -> Latency:
     """Offset between two streams of one motion. Raises InputError, with the reason, where they do not tell it."""
@@ -137,10 +132,12 @@ def _check_shared(a: Motion, b: Motion, found: Search, config: LatencyConfig) ->
 def _check_rival(a: Motion, b: Motion, found: Search, known: Evidence, config: LatencyConfig) -> None:
     if found.rival < 0:
         return
+    # On the grid one of two equal peaks is hit better than the other: both are compared at their best.
+    rival = refine(found.predictor, float(found.offsets_s[found.rival]), config)
+    gain = 0.5 * math.log(max(rival.residual, 1e-300) / max(known.residual, 1e-300))
     independent = np.count_nonzero(known.used) * min(1.0, known.information / max(known.variance, 1e-300))
-    if found.gain < config.rival_gain or found.gain * independent < math.log(config.rival_odds):
-        rival_s = float(found.offsets_s[found.rival])
-        got = f"one at {1e3 * found.best_s:.0f} ms and another nearly as good at {1e3 * rival_s:.0f} ms"
+    if gain < config.rival_gain or gain * independent < math.log(config.rival_odds):
+        got = f"one at {1e3 * known.offset_s:.0f} ms and another nearly as good at {1e3 * rival.offset_s:.0f} ms"
         remedy = "move irregularly: with a periodic motion every period fits; or keep the search (--max-offset) below half a period"
         raise _refused(a, b, "one offset that fits best", got, remedy)
 

@@ -16,12 +16,13 @@ _LEAST_RESIDUAL = 1e-14
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What the points `used` say of one offset: derivative of the likelihood (1/s), information (its expected curvature, 1/s^2), and
-    variance of the derivative as the errors over time have it (sandwich)."""
+    variance of the derivative as the errors over time have it (sandwich); `residual` is the mean square that the best prediction leaves."""
 
     score: float
     information: float
     variance: float
 
+    residual: float
     used: Mask
     offset_s: float
 
@@ -73,7 +74,7 @@ def evidence(predictor: Predictor, offset_s: float, used: Mask, block_s: float) 
     # Each coefficient takes as much from the residual as one independent sample has.
     independent = max(2.0, len(y) * min(1.0, float(np.sum(scores**2)) / max(variance, 1e-300)))
     spent = independent / max(independent - X.shape[1] - 1.0, 1.0)
-    return Evidence(float(np.sum(scores)), float(slope @ slope) / noise, variance * spent, used, offset_s)
+    return Evidence(float(np.sum(scores)), float(slope @ slope) / noise, variance * spent, float(np.mean(r**2)), used, offset_s)
 
 
 def block_variance(scores: Array, points: int) -> float:

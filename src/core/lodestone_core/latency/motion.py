@@ -18,6 +18,7 @@ from lodestone_core.types import Array
 
 _REACH = 4.0  # widths of the kernel beyond which it is zero
 _CELLS, _BINS = 24, 96
+_BACKGROUND = 0.15
 _LEAST_NOISE = 1e-3  # of a column's standard deviation, lest one without noise is all there is
 _LEVER_MM = 100.0
 Stamps = npt.NDArray[np.int64]
@@ -105,11 +106,15 @@ def _binned(values: Array, axis: int, most: int) -> Array:
 
 
 def _moving_part(profile: Array) -> Array:
-    """Centroid and spread (N, 2; bins) of the difference of profiles (N, bins) from their median.
+    """Centroid and spread (N, 2; bins) of what moves in profiles (N, bins) before a background that does not.
 
-    The fourth power keeps echoes and shades, a quarter as bright as what casts them, out of the centroid.
+    What moves is brighter or darker than the background, and where it is most of the time still not always: a low (high) quantile sees the
+    background. The fourth power keeps echoes and shades, a quarter as bright as what casts them, out of the centroid.
     """
-    weight = (np.abs(profile - np.median(profile, axis=0)) + 1e-9) ** 4
+    sign = 1.0 if np.sum(np.mean(profile, axis=0) - np.median(profile, axis=0)) >= 0.0 else -1.0
+    difference = sign * profile
+    difference = np.maximum(difference - np.quantile(difference, _BACKGROUND, axis=0), 0.0)
+    weight = (difference + 1e-9) ** 4
     weight /= weight.sum(axis=1, keepdims=True)
     place = np.arange(profile.shape[1], dtype=np.float64)
     centre = weight @ place
