@@ -63,6 +63,22 @@ def record(
 
 
 @app.command()
+def replay(
+    bag: Annotated[Path, typer.Argument(help="A bag, MCAP or sqlite3, finished or cut off.")],
+    topics: Annotated[list[str] | None, typer.Option("--topics", help="Topic to play; repeat for more [default: all].")] = None,
+    rate: Annotated[float, typer.Option("--rate", "-r", min=0.001, help="2 is twice as fast.")] = 1.0,
+    start: Annotated[float, typer.Option("--start", min=0.0, help="Begin so many seconds into the bag.")] = 0.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end; /clock steps back there.")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="Wait for space, or for the service player/pause.")] = False,
+    wait: Annotated[float, typer.Option("--wait", min=0.0, help="Wait at most so many seconds for the first readers.")] = 3.0,
+) -> None:
+    """Play a bag as it was recorded, with its own time on /clock (use_sim_time)."""
+    from lodestone_cli.commands import replay as command
+
+    raise typer.Exit(command.run(command.Options(bag, topics or (), rate, start, loop, paused, wait)))
+
+
+@app.command()
 def recover(
     bag: Annotated[Path, typer.Argument(help="A bag that was cut off or damaged; it is not touched.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New bag folder [default: <bag>_recovered].")] = None,

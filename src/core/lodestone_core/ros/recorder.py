@@ -74,7 +74,7 @@ class RecorderNode(Node):
         if known is not None and not _is_weaker(profile, known.qos_profile):
             return
         try:
-            message = _message_class(topic, types)
+            message = message_class(topic, types)
             channel = self._writer.add_topic(topic, types[0], [qos_from_profile(each) for each in offered])
         except InputError as error:
             self._refused.add(topic)
@@ -115,7 +115,8 @@ def _is_weaker(profile: QoSProfile, than: QoSProfile) -> bool:
     return less_reliable or less_durable
 
 
-def _message_class(topic: str, types: Sequence[str]) -> type:
+def message_class(topic: str, types: Sequence[str]) -> type:
+    """The class of a topic's only type. Raises InputError for several types, or one that is not built here."""
     if len(types) > 1:
         got, remedy = ", ".join(types), "remap one of the publishers"
         raise InputError(f"topic {topic}", expected="one message type", got=got, remedy=remedy)
