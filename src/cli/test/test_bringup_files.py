@@ -26,7 +26,13 @@ from lodestone_guidance.rig import parse_frames, poses_from_root
 CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.yaml"))
-PACKAGES = {"em_registration": "em_registration", "lodestone_guidance": "guidance", "lodestone_bench": "bench", "lodestone_cli": "cli"}
+PACKAGES = {
+    "lodestone_core": "core",
+    "em_registration": "em_registration",
+    "lodestone_guidance": "guidance",
+    "lodestone_bench": "bench",
+    "lodestone_cli": "cli",
+}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
@@ -105,6 +111,13 @@ def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..
     played = parameters(plan, 0)
     assert (played["em_recording"], played["optical_recording"]) == ("em.txt", "optical.txt")
     assert parameters(plan, 1)["port"] == played["port_link"]
+
+
+def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> None:
+    plan = installed("record.launch.yaml", images="false", topics="/a /b")
+    assert [spec.name for spec in plan.processes] == ["record_node-1"]
+    given = parameters(plan, 0)
+    assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
 
 
 def test_threads_are_one_unless_asked_for_under_ros2_launch_too(installed: Callable[..., Plan]) -> None:
