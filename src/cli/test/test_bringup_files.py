@@ -166,7 +166,7 @@ def test_a_rig_is_one_tree_below_the_bench(path: Path) -> None:
 
 def test_package_and_build_file_install_what_the_launch_files_name() -> None:
     text = (LAUNCH / "CMakeLists.txt").read_text()
-    assert "DIRECTORY config rigs" in text and "../embedded/fastdds.xml" in text
+    assert "DIRECTORY config rigs urdf" in text and "../embedded/fastdds.xml" in text
     assert (CHECKOUT / "embedded" / "fastdds.xml").is_file()
     manifest = (LAUNCH / "package.xml").read_text()
     assert "<build_type>ament_cmake</build_type>" in manifest
