@@ -47,8 +47,8 @@ class XrayCalibration:
     size_px: tuple[int, int] = option(REQUIRED, unit="px", doc="columns and rows of a picture", minimum=16)
     pixel_spacing_mm: tuple[float, float] = option(REQUIRED, unit="mm", doc="on the detector along columns (x) and rows (y)", minimum=0.001)
     source_to_detector_mm: float = option(REQUIRED, unit="mm", doc="focal spot to detector", minimum=10.0)
-    source_to_isocentre_mm: float | None = option(None, unit="mm", doc="focal spot to isocentre; null: the C-arm has no place", minimum=1.0)
     principal_point_px: tuple[float, float] = option(REQUIRED, unit="px", doc="where the axis of the beam meets the detector")
+    source_to_isocentre_mm: float | None = option(None, unit="mm", doc="focal spot to isocentre; null: the C-arm has no place", minimum=1.0)
     distortion: str = option(
         "unknown",
         doc="none for a flat detector, plumb_bob with coefficients, unknown for an image intensifier that nobody calibrated",

@@ -1,7 +1,7 @@
 """How a C-arm projects: where source and detector stand for the angles of DICOM, and the camera matrix.
 
-Axes of the patient, with the patient lying supine, head first: x to the patient's left, y to the back, z to the head (LPS). Their origin is
-the C-arm's isocentre. The positioner primary angle (0018,1510) grows from RAO to LAO: +90 degrees has the detector on the patient's left. The
+Axes of the patient, who lies on the back, head first: x to the patient's left, y to the back, z to the head (LPS). Their origin is the
+C-arm's isocentre. The positioner primary angle (0018,1510) grows from RAO to LAO: +90 degrees has the detector on the patient's left. The
 positioner secondary angle (0018,1511) grows from caudal to cranial: +90 degrees has the detector at the head. At zero the detector is above
 the patient (DICOM PS3.3, C.8.7.5).
 
@@ -40,7 +40,8 @@ class Projection:
         points = np.atleast_2d(np.asarray(points_source, dtype=float))
         depth = np.where(points[:, 2] > 0.0, points[:, 2], np.nan)
         scale = self.source_to_detector_mm / depth[:, None]
-        return np.asarray(self.principal_px) + points[:, :2] * scale / np.asarray(self.spacing_mm)
+        pixels: Array = np.asarray(self.principal_px) + points[:, :2] * scale / np.asarray(self.spacing_mm)
+        return pixels
 
 
 def beam_direction(primary_rad: float, secondary_rad: float) -> Array:

@@ -18,7 +18,9 @@ class FolderConfig:
     existing: bool = option(False, doc="also read what was there before the driver started")
     latency_s: float = option(0.0, unit="s", doc="acquisition to the file's time of modification", minimum=0.0)
     angle_increments: str = option(
-        "unknown", doc="how this device means (0018,1520): offset from the first angle, step from frame to frame, absolute", choices=INCREMENTS
+        "unknown",
+        doc="how this device means (0018,1520): offset from the first angle, step from frame to frame, absolute",
+        choices=INCREMENTS,
     )
     max_mb: float = option(512.0, unit="MB", doc="a larger file is refused", minimum=0.1)
 

@@ -6,6 +6,7 @@ Nothing that could name a patient leaves this module: errors give tags and numbe
 from __future__ import annotations
 
 import io
+import logging
 import math
 import warnings
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 
 from lodestone_core.errors import InputError
 from xray_registration.drivers.dicom_geometry import read_geometry
-from xray_registration.drivers.dicom_values import integer, number, numbers, text
+from xray_registration.drivers.dicom_values import element, integer, number, numbers, text
 from xray_registration.drivers.header import XrayHeader
 
 MAX_PIXELS = 64_000_000
 """Columns times rows times frames; a damaged header must not ask for all memory."""
+
+# Its warnings quote what is in the file, patients' names too.
+logging.getLogger("pydicom").disabled = True
 
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _REDAMAGED = "write the file again; it may have been read while it was written"
@@ -65,14 +69,16 @@ def _parse(content: bytes) -> Any:
 
 
 def _check_kind(dataset: Any) -> None:
-    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    syntax = element(dataset.file_meta, "TransferSyntaxUID")
     if syntax not in _PLAIN:
         remedy = "let the device export uncompressed pictures (Explicit VR Little Endian), or decompress with dcmdjpeg or gdcmconv --raw"
         got = "none" if syntax is None else "a compressed or private one"
         raise InputError("transfer syntax (0002,0010)", expected="an uncompressed one", got=got, remedy=remedy)
     samples = integer(dataset, "SamplesPerPixel", 1)
     if samples != 1:
-        raise InputError("samples per pixel (0028,0002)", expected=1, got=samples, remedy="export grey pictures, not a screen copy in colour")
+        raise InputError(
+            "samples per pixel (0028,0002)", expected=1, got=samples, remedy="export grey pictures, not a screen copy in colour"
+        )
     photometric = text(dataset, "PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         remedy = "export grey pictures"
@@ -97,14 +103,16 @@ def _frames(dataset: Any) -> npt.NDArray[Any]:
     top = (1 << stored) - 1
     if int(pixels.max()) > top:
         remedy = "the device leaves overlays in unused bits; export without them"
-        raise InputError("pixel data (7FE0,0010)", expected=f"values of at most {top} in {stored} bits", got=int(pixels.max()), remedy=remedy)
+        raise InputError(
+            "pixel data (7FE0,0010)", expected=f"values of at most {top} in {stored} bits", got=int(pixels.max()), remedy=remedy
+        )
     if text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         pixels = (top - pixels).astype(pixels.dtype)
     return _rescaled(dataset, pixels).reshape(count, rows, columns)
 
 
 def _pixels(dataset: Any, allocated: int, count: int) -> npt.NDArray[Any]:
-    raw = dataset.get("PixelData")
+    raw = element(dataset, "PixelData")
     size = count * allocated // 8
     length = len(raw) if isinstance(raw, bytes) else 0
     if length not in (size, size + size % 2):

@@ -21,7 +21,7 @@ INCREMENTS: Final = ("unknown", "offset", "step", "absolute")
 """Angle of frame i: offset: first angle + increment[i]; step: first angle + sum of increments up to i; absolute: increment[i] itself."""
 
 _SHARE = 0.01
-_FLIPS = {("L", "F"): True, ("R", "F"): False}
+_FLIPS = {"L F": True, "R F": False}
 
 
 def read_geometry(dataset: Any, count: int, increments: str) -> tuple[XrayHeader, ...]:
@@ -38,7 +38,7 @@ def read_geometry(dataset: Any, count: int, increments: str) -> tuple[XrayHeader
     if position not in ("", "HFS"):
         problems.append("the patient is not head first and supine (0018,5100): the angles mean another direction")
     angles = _angles(dataset, count, increments, problems)
-    mirrored = _FLIPS.get(tuple(words(dataset, "PatientOrientation")[:2]))  # type: ignore[call-overload]
+    mirrored = _FLIPS.get(" ".join(words(dataset, "PatientOrientation")[:2]))
     return tuple(XrayHeader(size, spacing, detector, isocentre, *pair, mirrored, tuple(problems)) for pair in angles)
 
 
@@ -75,7 +75,9 @@ def _pair(dataset: Any, keyword: str) -> tuple[float, float] | None:
     if found is None:
         return None
     if len(found) != 2 or not all(1e-3 <= value <= 100.0 for value in found):
-        raise InputError(name_of(keyword), expected="two spacings in mm", got=f"{len(found)} numbers", remedy="the device writes it wrongly")
+        raise InputError(
+            name_of(keyword), expected="two spacings in mm", got=f"{len(found)} numbers", remedy="the device writes it wrongly"
+        )
     return found[1], found[0]
 
 
@@ -99,7 +101,9 @@ def _angle(dataset: Any, keyword: str, most_deg: float) -> float | None:
     if value is None:
         return None
     if abs(value) > most_deg:
-        raise InputError(name_of(keyword), expected=f"at most {most_deg:g} degrees", got=f"{value:g}", remedy="the device writes it wrongly")
+        raise InputError(
+            name_of(keyword), expected=f"at most {most_deg:g} degrees", got=f"{value:g}", remedy="the device writes it wrongly"
+        )
     return math.radians(value)
 
 

@@ -15,13 +15,13 @@ _MOST = 100_000
 
 def text(dataset: Any, keyword: str) -> str:
     """A text, upper case without blanks; empty where there is none. For comparing only."""
-    value = _value(dataset, keyword)
+    value = element(dataset, keyword)
     return "" if value is None else str(value).strip().upper()
 
 
 def integer(dataset: Any, keyword: str, default: int) -> int:
     """A whole number, or the default where there is none. Raises InputError for anything else."""
-    value = _value(dataset, keyword)
+    value = element(dataset, keyword)
     if value is None:
         return default
     try:
@@ -42,7 +42,7 @@ def number(dataset: Any, keyword: str) -> float | None:
 
 def numbers(dataset: Any, keyword: str) -> list[float] | None:
     """Finite numbers; None where there are none. Raises InputError for anything else."""
-    value = _value(dataset, keyword)
+    value = element(dataset, keyword)
     if value is None or value == "":
         return None
     entries = [value] if isinstance(value, (str, bytes, int, float)) or not hasattr(value, "__iter__") else list(value)
@@ -57,7 +57,7 @@ def numbers(dataset: Any, keyword: str) -> list[float] | None:
 
 def words(dataset: Any, keyword: str) -> list[str]:
     """The parts of a text of several values, upper case; for comparing only."""
-    value = _value(dataset, keyword)
+    value = element(dataset, keyword)
     if value is None:
         return []
     entries = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
@@ -70,7 +70,8 @@ def name_of(keyword: str) -> str:
     return f"{keyword} ({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
-def _value(dataset: Any, keyword: str) -> Any:
+def element(dataset: Any, keyword: str) -> Any:
+    """The element's value as pydicom has it, None where there is none. Raises InputError for one that cannot be decoded."""
     try:
         return dataset.get(keyword)
     except Exception:

@@ -33,7 +33,9 @@ class ToleranceConfig:
     distance_mm: float = option(2.0, unit="mm", doc="source to detector and source to isocentre", minimum=0.0)
     spacing_share: float = option(0.005, doc="pixel spacing, as a share of it", minimum=0.0, maximum=0.5)
     angle_deg: float = option(0.5, unit="deg", doc="positioner angles, where the calibration has them", minimum=0.0)
-    require_header: bool = option(True, doc="a DICOM header that leaves out a distance, the spacing or an angle makes its picture not valid")
+    require_header: bool = option(
+        True, doc="a DICOM header that leaves out a distance, the spacing or an angle makes its picture not valid"
+    )
 
 
 @dataclass(frozen=True, slots=True)
