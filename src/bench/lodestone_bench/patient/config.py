@@ -52,8 +52,6 @@ class PatientConfig:
     body_half_mm: tuple[float, float] = option((165.0, 115.0), unit="mm", doc="half the width and half the depth of the body")
     fat_mm: float = option(11.0, unit="mm", doc="skin and fat", minimum=1.0)
     muscle_mm: float = option(10.0, unit="mm", doc="muscle below it", minimum=0.0)
-    liver_grid_mm: float = option(
-        0.6, unit="mm", doc="grid of the liver's tissue map; the body's is twice as coarse", minimum=0.2, maximum=4.0
-    )
+    liver_grid_mm: float = option(0.6, unit="mm", doc="grid of the liver's tissue map; the body's is twice as coarse", minimum=0.2, maximum=4.0)
     vessels: VesselsConfig = section(VesselsConfig, doc="trees of vessels")
     breathing: BreathingConfig = section(BreathingConfig, doc="motion")
