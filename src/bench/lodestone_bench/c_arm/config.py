@@ -17,7 +17,7 @@ class DetectorConfig:
     scatter_share: float = option(0.35, doc="scattered photons for each direct one, in the middle of the picture", minimum=0.0, maximum=5.0)
     scatter_mm: float = option(45.0, unit="mm", doc="width of the glow of the scattered photons on the detector", minimum=1.0)
     blur_mm: float = option(0.35, unit="mm", doc="focal spot and scintillator together, standard deviation on the detector", minimum=0.0)
-    heel: float = option(0.0, doc="how much weaker the beam is at the anode's edge (rows' end) than in the middle", minimum=0.0, maximum=0.9)
+    heel: float = option(0.0, doc="how much weaker the beam is at the end of the rows (the anode's side)", minimum=0.0, maximum=0.9)
     collimator_mm: tuple[float, float, float, float] = option(
         (-150.0, 150.0, -150.0, 150.0), unit="mm", doc="blades as they show on the detector: left, right, top, bottom"
     )

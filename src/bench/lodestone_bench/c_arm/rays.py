@@ -15,6 +15,7 @@ from lodestone_bench.c_arm.geometry import View
 from lodestone_core.types import Array
 
 Image = npt.NDArray[np.float32]
+Volume = npt.NDArray[np.float32]
 
 WATER_PER_MM = 0.0206
 """Attenuation of water at about 60 keV (J. H. Hubbell and S. M. Seltzer, NISTIR 5632, 1995)."""
@@ -25,7 +26,7 @@ def attenuation(hounsfield: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(np.maximum(WATER_PER_MM * (1.0 + hounsfield / 1000.0), 0.0), dtype=np.float32)
 
 
-def through_volume(per_mm: npt.NDArray[np.float32], spacing_mm: Array, T_bench_volume: Array, view: View, size_px: tuple[int, int]) -> Image:
+def through_volume(per_mm: Volume, spacing_mm: Array, T_bench_volume: Array, view: View, size_px: tuple[int, int]) -> Image:
     """Integral (rows, columns) of attenuation per mm (Z, Y, X); the middle of voxel (0, 0, 0) is the volume's origin.
 
     The beam's source must lie outside the volume. Outside it there is nothing.
@@ -69,7 +70,8 @@ def _warped(image: npt.NDArray[np.float32], to_slice: Array, size: tuple[int, in
 def _step_mm(view: View, size_px: tuple[int, int], depth: Array, spacing_mm: float) -> Image:
     """Way of each ray from slice to slice: its length between source and detector over the slices in between."""
     columns, rows = np.meshgrid(np.arange(size_px[0]), np.arange(size_px[1]))
-    length = np.sqrt(sum((view.corner[k] - view.source[k] + columns * view.column_step[k] + rows * view.row_step[k]) ** 2 for k in range(3)))
+    ray = (view.corner - view.source)[:, None, None] + view.column_step[:, None, None] * columns + view.row_step[:, None, None] * rows
+    length = np.linalg.norm(ray, axis=0)
     slices = np.abs(depth[0] * columns + depth[1] * rows + depth[2])
     return np.asarray(length / slices, dtype=np.float32)
 

@@ -1,7 +1,8 @@
 """What the rays of one C-arm pass: the body that stands still, the liver that moves, vessels with contrast, the guidewire.
 
-`full` integrates the patient as it is at that moment. `Layers` holds what one view costs little with: the body without its liver, what the
-liver adds, what contrast adds; the last two are moved as a plane through the liver's middle would be. The wire is exact in both.
+`full` integrates the patient as it is at that moment. `Layers` holds what one view costs little with: the body alone, what the liver adds
+at a few places of its way through a breath, and what contrast adds. Between two of these places each is moved as a plane through the
+liver's middle would be, and the two are blended; beyond the last one it is moved alone. The wire is exact in both.
 """
 
 from __future__ import annotations
@@ -10,25 +11,21 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from lodestone_bench.c_arm.config import CArmConfig, ContrastConfig
 from lodestone_bench.c_arm.geometry import View, view
-from lodestone_bench.c_arm.rays import Image, attenuation, of_cloud, through_volume
+from lodestone_bench.c_arm.rays import Image, Volume, attenuation, of_cloud, through_volume
 from lodestone_bench.c_arm.wire import Wire
 from lodestone_bench.patient.grid import empty, slabs
-from lodestone_bench.patient.liver import surface_mm
 from lodestone_bench.patient.patient import Patient
-from lodestone_bench.patient.tissue import Tissue, column, joined
+from lodestone_bench.patient.tissue import column
 from lodestone_core.types import Array
 
-Volume = npt.NDArray[np.float32]
 _STEP_MM = 0.4
 _PIECES_MM2 = 4.0
+_KEYS = 6
+_WATCHED_S = 60.0
 _GOLDEN = np.pi * (3.0 - np.sqrt(5.0))
-_WALL = [Tissue.AIR, Tissue.FAT, Tissue.MUSCLE, Tissue.BONE, Tissue.GAS]
-_ABOVE_MM, _FADE_MM = 3.0, 45.0
-_DOME_MM = (10.0, 45.0)
 
 
 class Scene:
@@ -41,7 +38,7 @@ class Scene:
         self.wire = Wire(patient.segments, config.wire)
         self._vessels = _vessel_cloud(patient)
         self._layers: dict[int, Layers] = {}
-        self._parts: tuple[Volume, Volume, Array, Array] | None = None
+        self._keys: list[tuple[float, Volume, Array, Array]] = []
 
     def view_at(self, world_s: float) -> View:
         """Where the arm stands."""
@@ -59,7 +56,7 @@ class Scene:
         """Make the layers of all views; seconds."""
         for number, one in enumerate(self.views):
             self._layers.setdefault(number, self._make_layers(one))
-        self._parts = None
+        self._keys.clear()
 
     def full(self, world_s: float) -> Image:
         """Line integrals (rows, columns) through the patient as it is at that time; seconds."""
@@ -92,44 +89,66 @@ class Scene:
         total[rows, columns] += part
 
     def _make_layers(self, now: View) -> Layers:
-        size = self.config.size_px
-        if self._parts is None:
-            self._parts = _parts(self.patient, self.config.volume_mm)
-        body, liver, spacing, T_patient_volume = self._parts
-        T_bench_volume = self.patient.T_bench_patient @ T_patient_volume
-        still, moving = (through_volume(part, spacing, T_bench_volume, now, size) for part in (body, liver))
+        size, patient = self.config.size_px, self.patient
+        if not self._keys:
+            self._body = _body(patient, self.config.volume_mm)
+            for world_s in _key_times(patient):
+                self._keys.append((world_s, *patient.volume_hu(self.config.volume_mm, world_s)))
+        still = through_volume(*self._body, now, size)
+        keys = []
+        for world_s, hounsfield, spacing, T_bench_volume in self._keys:
+            T = patient.T_bench_liver(world_s)
+            adds = through_volume(attenuation(hounsfield), spacing, T_bench_volume, now, size) - still
+            keys.append(Key(float(T[:3, 3] @ _way(patient)), T, adds))
         contrast = np.zeros_like(still)
         points, mass = self._vessels
-        T = self.patient.T_bench_patient
-        self._add(contrast, points @ T[:3, :3].T + T[:3, 3], self.config.contrast.attenuation_mm * mass, now)
-        return Layers(still, moving, contrast, now, T)
+        rest = patient.T_bench_patient
+        self._add(contrast, points @ rest[:3, :3].T + rest[:3, 3], self.config.contrast.attenuation_mm * mass, now)
+        return Layers(still, tuple(keys), contrast, now, rest, _way(patient))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Key:
+    """What the liver adds (rows, columns) at one pose, and how far along its way that is, mm."""
+
+    way_mm: float
+    T_bench_liver: Array
+    adds: Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
-    """Line integrals (rows, columns) of one view with the liver at rest: the body, what the liver adds, what contrast adds at its height."""
+    """Line integrals (rows, columns) of one view: the body, what the liver adds at its keys, what a bolus at its height adds at rest."""
 
     still: Image
-    liver: Image
+    keys: tuple[Key, ...]
     contrast: Image
     view: View
     T_bench_rest: Array
+    way: Array
 
     def at(self, T_bench_liver: Array, contrast_level: float) -> Image:
-        """Their sum with the liver at that pose."""
-        moving = self.liver + np.float32(contrast_level) * self.contrast if contrast_level > 1e-3 else self.liver
-        rows, columns = moving.shape
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(self.still + cv2.warpPerspective(moving, self._rest_from_now(T_bench_liver), (columns, rows), flags=flags))
+        """Their sum with the liver at that pose, between the two keys that are nearest on its way."""
+        place = float(T_bench_liver[:3, 3] @ self.way)
+        ways = np.array([key.way_mm for key in self.keys])
+        upper = int(np.clip(np.searchsorted(ways, place), 1, len(ways) - 1))
+        share = float(np.clip((place - ways[upper - 1]) / max(ways[upper] - ways[upper - 1], 1e-9), 0.0, 1.0))
+        total = self.still.copy()
+        for key, weight in ((self.keys[upper - 1], 1.0 - share), (self.keys[upper], share)):
+            if weight > 0.0:
+                total += np.float32(weight) * self._moved(key.adds, key.T_bench_liver, T_bench_liver)
+        if contrast_level > 1e-3:
+            total += np.float32(contrast_level) * self._moved(self.contrast, self.T_bench_rest, T_bench_liver)
+        return total
 
-    def _rest_from_now(self, T_bench_liver: Array) -> Array:
-        """Homography (3, 3) from pixels now to pixels at rest of the plane through the liver's middle, across the beam."""
+    def _moved(self, image: Image, T_bench_before: Array, T_bench_now: Array) -> Image:
+        """An image of the liver at one pose as it looks at another: as the plane through its middle, across the beam, moves."""
         to_pixels = _projection(self.view)
-        middle = self.T_bench_rest[:3, 3]
-        plane = np.column_stack([self.view.column_step, self.view.row_step, middle])
-        rest = np.vstack([plane, [0.0, 0.0, 1.0]])
-        now = T_bench_liver @ np.linalg.inv(self.T_bench_rest) @ rest
-        return np.asarray((to_pixels @ rest) @ np.linalg.inv(to_pixels @ now))
+        plane = np.vstack([np.column_stack([self.view.column_step, self.view.row_step, T_bench_now[:3, 3]]), [0.0, 0.0, 1.0]])
+        before = T_bench_before @ np.linalg.inv(T_bench_now) @ plane
+        before_from_now = (to_pixels @ before) @ np.linalg.inv(to_pixels @ plane)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpPerspective(image, before_from_now, image.shape[::-1], flags=flags))
 
 
 def contrast_level(config: ContrastConfig, world_s: float) -> float:
@@ -154,30 +173,32 @@ def _projection(now: View) -> Array:
     return np.asarray(K @ T[:3])
 
 
-def _parts(patient: Patient, spacing_mm: float) -> tuple[Volume, Volume, Array, Array]:
-    """Attenuation per mm of the body that stands still, and what the liver at rest adds to it, on one grid in the patient frame."""
+def _key_times(patient: Patient) -> list[float]:
+    """World times of the first minute at which the liver stands at even steps of its way through a breath."""
+    times = np.arange(0.0, _WATCHED_S, 0.05)
+    way = patient.T_bench_liver(times)[:, :3, 3] @ _way(patient)
+    steps = np.linspace(way.min(), way.max(), _KEYS)
+    return [float(times[np.argmin(np.abs(way - step))]) for step in steps]
+
+
+def _way(patient: Patient) -> Array:
+    """Unit vector on the bench along which a breath moves the liver."""
+    shift = np.array(patient.config.breathing.inspired_mm)
+    along = patient.T_bench_patient[:3, :3] @ shift
+    return np.asarray(along / max(float(np.linalg.norm(along)), 1e-9))
+
+
+def _body(patient: Patient, spacing_mm: float) -> tuple[Volume, Array, Array]:
+    """Attenuation per mm of what stands still, its spacing and T_bench_volume."""
     around = patient.body_map
     grid = empty(around.origin_mm, around.origin_mm + around.spacing_mm * (np.array(around.labels.shape[::-1]) - 1), spacing_mm)
     of_tissue = attenuation(column("hounsfield"))
-    lung = of_tissue[Tissue.LUNG]
-    body, both = np.empty(grid.labels.shape, np.float32), np.empty(grid.labels.shape, np.float32)
+    body = np.empty(grid.labels.shape, np.float32)
     for part, points in slabs(grid):
-        own, still = patient.liver_map.at(points), around.at(points)
-        share = np.where(np.isin(still, _WALL), 0.0, _below_dome(points)).astype(np.float32)
-        body[part] = of_tissue[still] + share * (lung - of_tissue[still])
-        both[part] = of_tissue[joined()[16 * own.astype(np.intp) + still]]
+        body[part] = of_tissue[around.at(points)]
     T = np.eye(4)
     T[:3, 3] = grid.origin_mm
-    return body, both - body, np.full(3, spacing_mm), T
-
-
-def _below_dome(points: Array) -> Array:
-    """Share (...) of lung that the body is given below the dome: all above, less and less inward, so that a dome that has gone down
-    uncovers lung, and no edge stays where it was.
-    """
-    inward = np.clip((_ABOVE_MM - surface_mm(points)) / _FADE_MM, 0.0, 1.0)
-    headward = np.clip((points[..., 2] - _DOME_MM[0]) / (_DOME_MM[1] - _DOME_MM[0]), 0.0, 1.0)
-    return np.asarray((1.0 - inward * inward * (3.0 - 2.0 * inward)) * headward * headward * (3.0 - 2.0 * headward))
+    return body, np.full(3, spacing_mm), patient.T_bench_patient @ T
 
 
 def _vessel_cloud(patient: Patient) -> tuple[Array, Array]:

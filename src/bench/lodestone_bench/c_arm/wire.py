@@ -23,8 +23,8 @@ class Wire:
         self._config = config
         self._path, self._cava_mm = _path(segments)
         self._across = _across(self._path, config.radius_mm)
-        volume = np.pi * config.radius_mm**2 * _STEP_MM
-        self._mass = config.attenuation_mm * volume / self._across.shape[1]
+        volume = np.pi * config.radius_mm**2 * np.linalg.norm(np.gradient(self._path, axis=0), axis=1)
+        self._mass = np.repeat(config.attenuation_mm * volume / _RING, _RING)
 
     def tip_index(self, world_s: float) -> int:
         """How many points of the path the wire has reached."""
@@ -39,7 +39,7 @@ class Wire:
     def cloud(self, world_s: float) -> tuple[Array, Array]:
         """Pieces (N, 3) and the attenuation times volume (N,) of each, mm^2."""
         pieces = self._across[: self.tip_index(world_s)].reshape(-1, 3)
-        return pieces, np.full(len(pieces), self._mass)
+        return pieces, self._mass[: len(pieces)]
 
 
 def _path(segments: list[Segment]) -> tuple[Array, float]:
