@@ -17,7 +17,7 @@ from lodestone_bench.patient.config import PatientConfig, VesselsConfig
 from lodestone_bench.patient.patient import Patient
 from lodestone_core.types import Array
 
-SMALL = CArmConfig(size_px=(128, 96), spacing_mm=2.4, volume_mm=4.0)
+SMALL = CArmConfig(size_px=(128, 96), spacing_mm=2.8, volume_mm=4.0)
 ISOCENTRE = np.array(SMALL.isocentre_mm)
 
 
@@ -69,7 +69,7 @@ def test_a_ray_through_the_middle_of_a_box_is_as_long_as_the_box_and_a_slanted_o
     T[:3, 3] = ISOCENTRE - np.array([200.0, 200.0, 0.0])
     found = through_volume(np.ones((10, 101, 101), np.float32), np.array([4.0, 4.0, 5.0]), T, now, SMALL.size_px)
     assert found[47:49, 63:65].mean() == pytest.approx(50.0, rel=1e-4)
-    slant = np.hypot(1200.0, 63.5 * 2.4) / 1200.0
+    slant = np.hypot(1200.0, 63.5 * 2.8) / 1200.0
     assert found[47:49, 0].mean() == pytest.approx(50.0 * slant, rel=1e-4)
 
 
@@ -88,7 +88,7 @@ def test_a_cloud_weighs_what_the_body_weighs_and_falls_where_it_is() -> None:
     rows, columns, part = of_cloud(points, mass, now, SMALL.size_px)
     found = np.zeros(SMALL.size_px[::-1])
     found[rows, columns] = part
-    known = through_sphere(ISOCENTRE + [20.0, 10.0, -5.0], 15.0, now, SMALL.size_px)
+    known = through_sphere(ISOCENTRE + np.array([20.0, 10.0, -5.0]), 15.0, now, SMALL.size_px)
     assert found.sum() == pytest.approx(known.sum(), rel=5e-3)
     assert centroid(found) == pytest.approx(centroid(known), abs=0.05)
     assert len(of_cloud(points + 1e4, mass, now, SMALL.size_px)[2]) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +55,7 @@ class Detector:
         rows, columns = photons.shape
         noise = self._noise[top : top + rows, left : left + columns]
         sigma = cv2.sqrt(photons + np.float32(self._config.electronic_noise**2))
-        value = cv2.multiply(sigma, noise)
+        value: Image = np.asarray(cv2.multiply(sigma, noise))
         value += photons
         value *= np.float32(self._gain)
         return np.asarray(np.clip(np.rint(value, out=value), 0, _TOP, out=value).astype(np.uint16))
@@ -65,7 +67,8 @@ class Detector:
     def _display(self) -> npt.NDArray[np.uint8]:
         photons = np.maximum(np.arange(_TOP + 1) / self._gain, 1e-3)
         low, high = np.log(self._config.darkest), np.log(1.05 * self._config.photons)
-        return np.clip(np.rint(255.0 * (np.log(photons) - low) / (high - low)), 0, 255).astype(np.uint8)
+        grey: npt.NDArray[np.uint8] = np.clip(np.rint(255.0 * (np.log(photons) - low) / (high - low)), 0, 255).astype(np.uint8)
+        return grey
 
     def _beam(self) -> Image:
         columns, rows = self.size_px
@@ -76,5 +79,5 @@ class Detector:
         return np.asarray(self._config.photons * heel * (self._config.leak + (1.0 - self._config.leak) * field), dtype=np.float32)
 
 
-def _between(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.float64]:
+def _between(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.float64]:
     return np.asarray(np.clip((values - low) / _PENUMBRA_MM + 0.5, 0.0, 1.0) * np.clip((high - values) / _PENUMBRA_MM + 0.5, 0.0, 1.0))
