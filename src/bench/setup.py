@@ -21,6 +21,7 @@ setup(
     entry_points={
         "console_scripts": [
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
+            "stereo_emulator = lodestone_bench.emulators.stereo:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]
     },

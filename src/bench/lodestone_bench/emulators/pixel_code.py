@@ -1,8 +1,8 @@
 """Frame number and time in the first pixels of an emulated image, so that tests count what is lost and late without trusting a driver.
 
-128 pixels of the first row, from the left, one bit each, 0 or 255, most significant bit first: 16 bits mark (0xC0DE), 32 bits frame number
-modulo 2^32, 64 bits world time of the acquisition in ns (two's complement), 16 bits low half of the CRC-32 of the 14 bytes before. It survives
-an exact copy and nothing else: no compression, no scaling, no change of grey values beyond a shift that keeps 0 below and 255 at or above 128.
+128 pixels of the first row, from the left, one bit each, 0 or 255, most significant bit first: 16 bits mark (0xC0DE), 32 bits frame
+number modulo 2^32, 64 bits world time of the acquisition in ns (two's complement), 16 bits low half of the CRC-32 of the 14 bytes before.
+It survives an exact copy and nothing else: no compression, no scaling.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class VideoFaults:
             marker = self._random.randbytes(len(marker)) if corrupt.marker else marker
         truncate = self._next("truncate")
         kept = int(flat.size * truncate.keep) if isinstance(truncate, Truncate) else flat.size
-        return [marker, memoryview(flat[:kept])]
+        return [marker, flat[:kept].data]
 
     def _next(self, name: str) -> Any:
         """The counted fault that falls on this image, used up by one."""

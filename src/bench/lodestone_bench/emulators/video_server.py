@@ -1,4 +1,4 @@
-"""One emulated camera or frame grabber: takes images of a source by its own clock and sends them as Y4M, or loses them as a device would."""
+"""One emulated camera or frame grabber: takes images by its own clock and sends them as Y4M, or loses them as a device would."""
 
 from __future__ import annotations
 

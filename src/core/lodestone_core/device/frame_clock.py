@@ -23,8 +23,9 @@ _DELAYS: Final = 8
 _WAITED_SHARE: Final = 0.25
 # The part of a period that an image may lack to be whole periods after the one before: errors of the estimate.
 _MARGIN: Final = 0.2
-# Transport may take so much longer than the fastest; the bracket of one image.
-_SPREAD_S: Final = 0.01
+# Transport may take so much longer than the fastest; the bracket of one image. The first ones are stamped by it alone: narrow.
+_SPREAD_NS: Final = NS_PER_S // 100
+_FIRST_SPREAD_NS: Final = 3 * NS_PER_S // 1000
 _FASTER: Final = 0.8
 
 
@@ -48,7 +49,8 @@ class FrameClock:
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
         self._delays: deque[int] = deque(maxlen=_DELAYS)
         self._arrived_ns: int | None = None
-        self._stamp_ns = self._tick = 0
+        self._warm_up = config.warm_up
+        self._stamp_ns = self._tick = self._seen = 0
         self._after_gap = False
 
     @property
@@ -63,7 +65,9 @@ class FrameClock:
             return None
         waited_ns, before_ns = arrived_ns - asked_ns, self._arrived_ns
         self._tick += steps
-        earliest_ns = arrived_ns - round(min(_SPREAD_S * NS_PER_S, self._period_ns() / 4 or math.inf))
+        spread_ns = _FIRST_SPREAD_NS if self._seen < self._warm_up else _SPREAD_NS
+        earliest_ns = arrived_ns - round(min(spread_ns, self._period_ns() / 4 or math.inf))
+        self._seen += 1
         if before_ns is not None and self._waited_in_buffer(waited_ns):
             earliest_ns = min(earliest_ns, before_ns)
         estimate = self._estimator.update(self._tick, earliest_ns, arrived_ns)

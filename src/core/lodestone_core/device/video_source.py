@@ -1,7 +1,7 @@
 """A video source that is open: cv2.VideoCapture behind the little that a reader needs of it.
 
-An address (`unix:/path`, `tcp://...`, `rtsp://...`) is opened by FFmpeg with time-outs and without conversion of colours, a device by V4L2, a
-file by FFmpeg. Whatever comes leaves as grey values of 8 bit.
+An address (`unix:/path`, `tcp://...`, `rtsp://...`) is opened by FFmpeg with time-outs and without conversion of colours, a device by
+V4L2, a file by FFmpeg. Whatever comes leaves as grey values of 8 bit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Image = NDArray[np.uint8]
 _ADDRESS: Final = re.compile(r"(unix:/|[a-z][a-z0-9+]*://)")
 _DEVICE: Final = re.compile(r"(\d+|/dev/.+)")
 _UNIX: Final = "unix:"
+_GREY: Final = cv2.VideoWriter.fourcc(*"Y800")
 _EXPOSURE_UNIT_S: Final = 1e-4  # V4L2 counts exposure in steps of 100 us
 _MANUAL_EXPOSURE: Final = 1.0
 _LEAST_RATE_HZ, _MOST_RATE_HZ = 0.1, 2000.0
@@ -65,8 +66,10 @@ def open_source(config: VideoConfig) -> VideoSource:
         return _Capture(_open_address(config), live=True, config=config)
     if _DEVICE.fullmatch(name):
         return _open_device(config)
-    capture = cv2.VideoCapture(str(Path(name).expanduser()), cv2.CAP_FFMPEG)
-    return _Capture(_opened(capture, name), live=False, config=config)
+    capture = _opened(cv2.VideoCapture(str(Path(name).expanduser()), cv2.CAP_FFMPEG), name)
+    if int(capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) == _GREY:
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+    return _Capture(capture, live=False, config=config)
 
 
 class _Capture:

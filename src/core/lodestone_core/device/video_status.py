@@ -91,9 +91,9 @@ class VideoFault(Exception):
 class VideoFrame:
     """One image, (h, w) uint8, with its acquisition on the host's clock.
 
-    `number` counts the images that were handed over, `skipped` those that were lost since the one before. `as_expected` is false for another
-    size than configured; `black` for an image without light. The pixels stay unchanged until `buffers` - 1 more images have come: copy
-    what must be kept. `exposure_s` and `gain` are what the device reads back, NaN where it tells none.
+    `number` counts the images that were handed over, `skipped` those that were lost since the one before. `as_expected` is false for
+    another size than configured; `black` is true for an image without light. The pixels stay unchanged until `buffers` - 1 more images have
+    come: copy what must be kept. `exposure_s` and `gain` are what the device reads back, NaN where it tells none.
     """
 
     number: int

@@ -99,11 +99,12 @@ class VideoStream:
     def _frame(self, image: Image, look: Look, at: FrameTime, arrived_ns: int) -> VideoFrame:
         self._counters.frames += 1
         facts = self._source.facts
+        received_ns = self._clock.wall_ns(arrived_ns)
         return VideoFrame(
             number=self._counters.frames - 1,
-            stamp_ns=self._clock.wall_ns(at.stamp_ns),
+            stamp_ns=received_ns - arrived_ns + at.stamp_ns,
             sigma_ns=at.sigma_ns,
-            received_ns=self._clock.wall_ns(arrived_ns),
+            received_ns=received_ns,
             skipped=at.skipped,
             image=image,
             as_expected=look.as_expected,
