@@ -22,6 +22,7 @@ setup(
         "console_scripts": [
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
             "stereo_emulator = lodestone_bench.emulators.stereo:main",
+            "arm_emulator = lodestone_bench.emulators.arm:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]
     },

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import numpy as np
 
 from lodestone_bench.patient.config import PatientConfig
@@ -16,6 +19,9 @@ MIDDLE = np.array([60.0, 15.0])
 _HALF_LENGTH_MM = (-125.0, 150.0)
 _RIB_MM = 4.2
 _LUNG_AT_REST_MM = 18.0
+_LUNG_FROM_MM = 55.0
+_KIDNEY_MM = np.array([-28.0, 72.0, -58.0])
+_WAVES = 24
 
 
 def body_map(config: PatientConfig, seed: int) -> Grid:
@@ -23,7 +29,7 @@ def body_map(config: PatientConfig, seed: int) -> Grid:
     half = np.array(config.body_half_mm)
     low, high = MIDDLE - half - 4.0, MIDDLE + half + 4.0
     grid = empty((*low, _HALF_LENGTH_MM[0]), (*high, _HALF_LENGTH_MM[1]), 2.0 * config.liver_grid_mm)
-    _fill(grid, config)
+    _fill(grid, config, seed)
     for points in ribs(config):
         _tube(grid, points, _RIB_MM, Tissue.BONE)
     _tube(grid, np.array([[60.0, 88.0, _HALF_LENGTH_MM[0]], [60.0, 88.0, _HALF_LENGTH_MM[1]]]), 17.0, Tissue.BONE)
@@ -63,17 +69,38 @@ def ribs(config: PatientConfig) -> list[Array]:
     return lines
 
 
-def _fill(grid: Grid, config: PatientConfig) -> None:
+def _fill(grid: Grid, config: PatientConfig, seed: int) -> None:
     z, y, x = grid.axes_mm()
     depth = depth_mm(np.stack(np.meshgrid(x, y), axis=-1), config)
     grid.labels[:] = Tissue.SOFT
-    grid.labels[(sampled(grid, surface_mm) > _LUNG_AT_REST_MM) & (z[:, None, None] > 40.0)] = Tissue.LUNG
+    grid.labels[sampled(grid, _mottle(seed)) > 0.0] = Tissue.FATTY
+    _kidney(grid)
+    grid.labels[(sampled(grid, surface_mm) > _LUNG_AT_REST_MM) & (z[:, None, None] > _LUNG_FROM_MM)] = Tissue.LUNG
     for limit, tissue in ((config.fat_mm + config.muscle_mm, Tissue.MUSCLE), (config.fat_mm, Tissue.FAT), (0.0, Tissue.AIR)):
         grid.labels[:, depth < limit] = tissue
 
 
+def _mottle(seed: int) -> Callable[[Array], Array]:
+    """A smooth random function of points (..., 3), positive over a third of space: fat between the organs."""
+    rng = np.random.default_rng((seed, 74))
+    directions = rng.normal(size=(_WAVES, 3))
+    waves = directions / np.linalg.norm(directions, axis=1, keepdims=True) * rng.uniform(0.10, 0.40, (_WAVES, 1))
+    phases = rng.uniform(0.0, 2.0 * np.pi, _WAVES)
+    return lambda points: np.asarray(np.sum(np.sin(points @ waves.T + phases), axis=-1) - 0.43 * np.sqrt(0.5 * _WAVES))
+
+
+def _kidney(grid: Grid) -> None:
+    half = np.array([24.0, 22.0, 50.0])
+    index, points = box(grid, _KIDNEY_MM - half, _KIDNEY_MM + half)
+    k = np.linalg.norm((points - _KIDNEY_MM) / half, axis=-1)
+    part = grid.labels[index]
+    part[k < 1.0] = Tissue.KIDNEY
+    part[k < 0.45] = Tissue.FATTY
+    part[(k >= 1.0) & (k < 1.06)] = Tissue.CAPSULE
+
+
 def _tube(grid: Grid, points: Array, radius: float, tissue: Tissue) -> None:
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in pairwise(points):
         index, inside = box(grid, np.minimum(start, end) - radius, np.maximum(start, end) + radius)
         part = grid.labels[index]
         part[(distance_mm(inside, start, end) < radius) & (part != Tissue.AIR)] = tissue

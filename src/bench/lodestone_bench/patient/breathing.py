@@ -56,7 +56,9 @@ class Breathing:
             return np.zeros_like(points_mm)
         # Bending modes whose slopes stay below 0.1 per 10 mm, so that nothing folds.
         x, y, z = (np.asarray(points_mm, dtype=np.float64) / 80.0).T
-        modes = np.stack([0.4 * np.sin(1.1 * z + 0.3), 0.5 * np.sin(1.3 * x - 0.2) * np.cos(z), 0.8 * np.cos(1.2 * x) * np.cos(0.9 * y)], axis=1)
+        modes = np.stack(
+            [0.4 * np.sin(1.1 * z + 0.3), 0.5 * np.sin(1.3 * x - 0.2) * np.cos(z), 0.8 * np.cos(1.2 * x) * np.cos(0.9 * y)], axis=1
+        )
         return np.asarray(size * modes)
 
     def _free(self, t: Array) -> Array:

@@ -35,9 +35,9 @@ class BreathingConfig:
 class VesselsConfig:
     """The trees in the liver."""
 
-    generations: int = option(6, doc="how often a vessel divides", minimum=1, maximum=8)
-    portal_radius_mm: float = option(5.5, unit="mm", doc="radius of the portal vein where it enters", minimum=0.5)
-    hepatic_radius_mm: float = option(4.5, unit="mm", doc="radius of each of the three hepatic veins", minimum=0.5)
+    generations: int = option(7, doc="how often a vessel divides", minimum=1, maximum=8)
+    portal_radius_mm: float = option(6.5, unit="mm", doc="radius of the portal vein where it enters", minimum=0.5)
+    hepatic_radius_mm: float = option(5.5, unit="mm", doc="radius of each of the three hepatic veins", minimum=0.5)
     least_radius_mm: float = option(0.7, unit="mm", doc="thinner vessels are not made", minimum=0.1)
 
 
@@ -49,9 +49,11 @@ class PatientConfig:
         (700.0, 0.0, 150.0), unit="mm", doc="middle of the liver on the bench at the end of expiration"
     )
     rotation_deg: tuple[float, float, float] = option((0.0, 0.0, 0.0), unit="deg", doc="turn of the patient about the bench's axes")
-    body_half_mm: tuple[float, float] = option((165.0, 115.0), unit="mm", doc="half the width and half the depth of the body")
+    body_half_mm: tuple[float, float] = option((165.0, 122.0), unit="mm", doc="half the width and half the depth of the body")
     fat_mm: float = option(11.0, unit="mm", doc="skin and fat", minimum=1.0)
     muscle_mm: float = option(10.0, unit="mm", doc="muscle below it", minimum=0.0)
-    liver_grid_mm: float = option(0.6, unit="mm", doc="grid of the liver's tissue map; the body's is twice as coarse", minimum=0.2, maximum=4.0)
+    liver_grid_mm: float = option(
+        0.6, unit="mm", doc="grid of the liver's tissue map; the body's is twice as coarse", minimum=0.2, maximum=4.0
+    )
     vessels: VesselsConfig = section(VesselsConfig, doc="trees of vessels")
     breathing: BreathingConfig = section(BreathingConfig, doc="motion")

@@ -14,7 +14,8 @@ _LOW = (-84.0, -68.0, -76.0)
 _HIGH = (98.0, 68.0, 114.0)
 _CAPSULE_MM = 1.6
 _LUNG_MM = (3.0, 42.0)
-_WALL_MM = 1.1
+_WALL_MM = 1.2
+_LUNG_FROM_MM = 32.0
 
 
 def surface_mm(points: Array) -> Array:
@@ -35,8 +36,8 @@ def liver_map(segments: list[Segment], spacing_mm: float) -> Grid:
     distance = sampled(grid, surface_mm)
     z = grid.axes_mm()[0][:, None, None]
     labels = grid.labels
-    headward = z > 12.0
-    labels[(distance >= _LUNG_MM[0]) & (distance < _LUNG_MM[1]) & (z > 0.4 * distance + 14.0)] = Tissue.LUNG
+    headward = z > _LUNG_FROM_MM - 4.0
+    labels[(distance >= _LUNG_MM[0]) & (distance < _LUNG_MM[1]) & (z > 0.4 * distance + _LUNG_FROM_MM)] = Tissue.LUNG
     labels[(distance >= 0.0) & (distance < _LUNG_MM[0]) & headward] = Tissue.CAPSULE
     labels[(distance >= 0.0) & (distance < 0.5 * _CAPSULE_MM)] = Tissue.CAPSULE
     labels[distance < 0.0] = Tissue.LIVER

@@ -26,6 +26,8 @@ class Tissue(IntEnum):
     GAS = 11
     LUNG = 12
     GEL = 13
+    KIDNEY = 14
+    FATTY = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Properties:
 PROPERTIES = {
     Tissue.NONE: Properties(0.0, 0.5, 1.60, -1000.0),
     Tissue.AIR: Properties(0.0, 30.0, 0.0004, -1000.0),
-    Tissue.FAT: Properties(0.55, 0.6, 1.40, -95.0),
-    Tissue.MUSCLE: Properties(0.75, 0.8, 1.68, 45.0),
-    Tissue.SOFT: Properties(1.25, 0.6, 1.62, 30.0),
+    Tissue.FAT: Properties(0.6, 0.6, 1.40, -95.0),
+    Tissue.MUSCLE: Properties(0.5, 0.8, 1.68, 45.0),
+    Tissue.SOFT: Properties(0.95, 0.6, 1.62, 30.0),
     Tissue.LIVER: Properties(1.0, 0.5, 1.64, 60.0),
     Tissue.PORTAL_WALL: Properties(3.2, 0.6, 1.70, 62.0),
     Tissue.PORTAL: Properties(0.03, 0.15, 1.61, 120.0),
@@ -53,6 +55,8 @@ PROPERTIES = {
     Tissue.GAS: Properties(1.5, 20.0, 0.05, -900.0),
     Tissue.LUNG: Properties(1.2, 9.0, 0.26, -750.0),
     Tissue.GEL: Properties(0.01, 0.02, 1.52, 0.0),
+    Tissue.KIDNEY: Properties(0.6, 0.5, 1.62, 75.0),
+    Tissue.FATTY: Properties(2.1, 0.6, 1.50, -80.0),
 }
 """After F. A. Duck, "Physical Properties of Tissue", Academic Press 1990, and ICRU report 61 (1998), rounded; veins with contrast."""
 

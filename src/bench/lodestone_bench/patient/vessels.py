@@ -14,7 +14,7 @@ from lodestone_core.types import Array
 Inside = Callable[[Array], Array]
 """Signed distance (N,) in mm of points (N, 3) from the liver's surface, negative inside."""
 
-_LENGTH_PER_RADIUS = 7.0
+_LENGTH_PER_RADIUS = 5.5
 _MURRAY = 3.0
 _MARGIN_MM = 4.0
 _HILUM = np.array([20.0, 22.0, -42.0])
@@ -61,7 +61,12 @@ def _branch(
     for _ in range(3):
         end = start + direction * length / 3.0
         if generation > 0 and float(inside(end[None])[0]) > -_MARGIN_MM:
-            return
+            # Near the surface a vessel turns inward, once.
+            direction = direction - 1.3 * end / np.linalg.norm(end)
+            direction /= np.linalg.norm(direction)
+            end = start + direction * length / 3.0
+            if float(inside(end[None])[0]) > -_MARGIN_MM:
+                return
         found.append(Segment(_plain(start), _plain(end), radius, tissue))
         start = end
         direction = direction + 0.22 * rng.normal(size=3)

@@ -65,7 +65,7 @@ class ArmWorld:
     def _homing(self, t: Array) -> Array:
         sweep = self.config.sweep
         phase = 2.0 * np.pi * t[..., None] / sweep.home_period_s + 0.3 + 0.7 * np.arange(JOINTS)
-        return np.array(self.config.index_rad) + sweep.home_swing_rad * np.sin(phase)
+        return np.array(self.config.encoders.index_rad) + sweep.home_swing_rad * np.sin(phase)
 
     def _wanted(self, t: Array) -> Array:
         """Pose (..., 4, 4) of the probe in the base on its sweep."""

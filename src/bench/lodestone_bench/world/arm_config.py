@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lodestone_bench.emulators.stream_device import StreamDeviceConfig
 from lodestone_core.config import option, section
 
 Vector = tuple[float, float, float]
@@ -27,6 +28,23 @@ class SweepConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodersConfig:
+    """Incremental encoders with an index, one a joint."""
+
+    counts_per_revolution: SixCounts = option(
+        (40000, 40000, 40000, 32768, 32768, 20000), doc="of each encoder, four a line of its disc", minimum=4
+    )
+    gear_ratio: Six = option((1.0, 1.0, 1.0, 1.0, 1.0, 1.0), doc="revolutions of the encoder for one of the joint", minimum=0.01)
+    sign: SixCounts = option((1, -1, 1, 1, -1, 1), doc="1, or -1 for an encoder that counts the other way", choices=(1, -1))
+    index_rad: Six = option((-1.57, -1.12, 2.0, 0.02, -0.85, -0.02), unit="rad", doc="angle of each joint at its index pulse")
+    index_width_counts: int = option(1, doc="width of an index pulse: from above it is latched so much earlier", minimum=0)
+    counter_bits: int = option(32, doc="width of the device's counters", choices=(16, 32))
+    first_count: int = option(0, doc="of all counters at power-on", minimum=-(2**31), maximum=2**31 - 1)
+    device_id: int = option(1, doc="number that the device gives itself", minimum=0, maximum=255)
+    serial: int = option(1001, doc="its serial number", minimum=0, maximum=2**32 - 1)
+
+
+@dataclass(frozen=True, slots=True)
 class ArmConfig:
     """The arm as it is built. All angles zero: upper arm and forearm level along x of the base, the probe looks down."""
 
@@ -41,10 +59,6 @@ class ArmConfig:
     )
     deviation_mm: float = option(0.0, unit="mm", doc="standard deviation of how far each axis lies off its place", minimum=0.0)
     deviation_deg: float = option(0.0, unit="deg", doc="standard deviation of how far each axis is tilted", minimum=0.0)
-    counts_per_revolution: SixCounts = option(
-        (40000, 40000, 40000, 32768, 32768, 20000), doc="of each encoder, four a line of its disc", minimum=4
-    )
-    gear_ratio: Six = option((1.0, 1.0, 1.0, 1.0, 1.0, 1.0), doc="revolutions of the encoder for one of the joint", minimum=0.01)
-    sign: SixCounts = option((1, -1, 1, 1, -1, 1), doc="1, or -1 for an encoder that counts the other way", choices=(1, -1))
-    index_rad: Six = option((-1.57, -1.12, 2.0, 0.02, -0.85, -0.02), unit="rad", doc="angle of each joint at its index pulse")
+    encoders: EncodersConfig = section(EncodersConfig, "what counts the joints")
+    device: StreamDeviceConfig = section(StreamDeviceConfig, "the microcontroller that sends the counts", baud=115200, latency_ms=1.0)
     sweep: SweepConfig = section(SweepConfig, "how the probe is moved")
