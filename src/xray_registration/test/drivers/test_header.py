@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lodestone_core.calibration_file import CalibrationFile
+from lodestone_core.calibration import CalibrationFile
 from lodestone_core.config import load_config, to_mapping
 from lodestone_core.errors import InputError
 from xray_registration.calibration import XrayCalibration, parse_xray_calibration
@@ -64,7 +64,7 @@ def test_video_has_a_place_only_with_angles_of_the_calibration(calibration: Xray
 
 
 def test_without_calibration_or_with_unknown_distortion_nothing_is_valid(calibration: XrayCalibration) -> None:
-    assert "calibration_file" in judged(HEADER, None).detail
+    assert "calibration" in judged(HEADER, None).detail
     assert "distortion" in judged(HEADER, replace(calibration, distortion="unknown")).detail
 
 
@@ -73,7 +73,7 @@ def test_the_camera_matrix_is_distance_over_spacing(calibration: XrayCalibration
     assert camera.K.tolist() == [[2000.0, 0.0, 23.5], [0.0, 4000.0, 15.5], [0.0, 0.0, 1.0]]
 
 
-def test_a_calibration_file_comes_back_and_another_rigs_is_refused(calibration: XrayCalibration) -> None:
+def test_a_calibration_comes_back_and_another_rigs_is_refused(calibration: XrayCalibration) -> None:
     text = CalibrationFile("xray", "my_bench", ("C-arm",), "2026-01-01", "by hand", "0.1.0", to_mapping(calibration)).to_yaml()
     assert parse_xray_calibration(text, "xray.yaml", "my_bench") == calibration
     with pytest.raises(InputError, match="rig"):

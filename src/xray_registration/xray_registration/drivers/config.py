@@ -31,7 +31,7 @@ class XrayDriverConfig:
 
     kind: str = option("video", doc="video (device, stream or file) or folder (DICOM and image files)", choices=("video", "folder"))
     source: str = option("", doc="video: /dev/videoN, unix:/path, tcp://..., a file; folder: the path of the folder")
-    calibration_file: str = option("", doc="calibration of kind xray; empty: pictures go out, but not valid")
+    calibration: str = option("", doc="calibration of kind xray; empty: pictures go out, but not valid")
     rig: str = option("", doc="name of the rig that the calibration must be of; empty: any")
     frame_id: str = option("xray_source", doc="frame of the pictures: origin in the focal spot, z to the detector")
     detector_frame_id: str = option("xray_detector", doc="frame of the detector")
