@@ -16,7 +16,7 @@ from lodestone_core.device.serial_port import SystemClock
 from lodestone_core.device.video_config import VideoConfig
 from lodestone_core.device.video_source import VideoSource, open_source
 from lodestone_core.device.video_status import VideoCause, VideoCounters, VideoFault, VideoFrame, VideoStage, VideoStatus
-from lodestone_core.device.video_stream import EndOfFile, VideoStream
+from lodestone_core.device.video_stream import Allocate, EndOfFile, VideoStream, empty_image
 from lodestone_core.time import s_from_ns
 
 STOP_S: Final = 3.0
@@ -38,12 +38,14 @@ class VideoReader:
         on_news: Callable[[], None] = lambda: None,
         name: str = "video",
         open_: Callable[[VideoConfig], VideoSource] = open_source,
+        allocate: Allocate = empty_image,
     ) -> None:
+        """`allocate` gives the memory of images, for a user who sends them on without a copy."""
         self.config = config
         self.counters = VideoCounters()
         self.rate_hz = 0.0
         """Images a second of late; 0 while not known."""
-        self._on_frame, self._on_news, self._open = on_frame, on_news, open_
+        self._on_frame, self._on_news, self._open, self._allocate = on_frame, on_news, open_, allocate
         self._stop = threading.Event()
         self._clock = SystemClock(self._stop)
         self._status = VideoStatus()
@@ -103,7 +105,7 @@ class VideoReader:
         self.counters.openings += 1
         source = self._open(self.config)
         try:
-            stream = VideoStream(source, self.config, self._clock, self.counters)
+            stream = VideoStream(source, self.config, self._clock, self.counters, self._allocate)
             self._last_ns = self._clock.now_ns()
             facts = source.facts
             self._say(stage=VideoStage.STREAM, cause=None, detail="", nominal_rate_hz=stream.promised_hz, notes=facts.notes)

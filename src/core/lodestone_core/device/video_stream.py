@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,15 @@ from lodestone_core.device.video_status import VideoCause, VideoCounters, VideoF
 from lodestone_core.time import NS_PER_S, s_from_ns
 
 Image = NDArray[np.uint8]
+
+
+Allocate = Callable[[tuple[int, int]], Image]
+"""Makes the memory of an image (height, width) uint8, contiguous; it is filled again and again."""
+
+
+def empty_image(shape: tuple[int, int]) -> Image:
+    """Memory of numpy."""
+    return np.empty(shape, np.uint8)
 
 
 class EndOfFile(Exception):
@@ -35,12 +45,15 @@ class Step(NamedTuple):
 class VideoStream:
     """`step` blocks until the next image is there, or the source's time-out is over."""
 
-    def __init__(self, source: VideoSource, config: VideoConfig, clock: Clock, counters: VideoCounters) -> None:
+    def __init__(
+        self, source: VideoSource, config: VideoConfig, clock: Clock, counters: VideoCounters, allocate: Allocate = empty_image
+    ) -> None:
         self.promised_hz = config.rate_hz or source.facts.rate_hz
         self._source = source
         self._config = config
         self._clock = clock
         self._counters = counters
+        self._allocate = allocate
         self._frames = FrameClock(config.clock, self.promised_hz)
         self._checks = ImageChecks(config)
         self._ring: list[Image | None] = [None] * config.buffers
@@ -64,9 +77,18 @@ class VideoStream:
         if image is None:
             self._counters.losses += 1
             raise VideoFault(VideoCause.LOST, self._config.source)
-        self._ring[place] = image
+        if image is not self._ring[place]:  # the first of this size, or converted by cv2
+            image = self._kept(place, image)
         self._read += 1
         return self._take(image, asked_ns, arrived_ns)
+
+    def _kept(self, place: int, image: Image) -> Image:
+        """The image in memory of this stream, where later ones are read to."""
+        own = self._ring[place]
+        if own is None or own.shape != image.shape:
+            own = self._ring[place] = self._allocate((image.shape[0], image.shape[1]))
+        np.copyto(own, image)
+        return own
 
     def _pace(self) -> None:
         """Wait until a file's next image is due."""
