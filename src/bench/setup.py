@@ -23,6 +23,8 @@ setup(
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
             "stereo_emulator = lodestone_bench.emulators.stereo:main",
             "arm_emulator = lodestone_bench.emulators.arm:main",
+            "ultrasound_emulator = lodestone_bench.emulators.ultrasound:main",
+            "xray_emulator = lodestone_bench.emulators.xray:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]
     },

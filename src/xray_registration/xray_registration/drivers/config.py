@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lodestone_core.config import option, section
+from lodestone_core.device.video_config import VideoConfig
 from xray_registration.drivers.dicom_geometry import INCREMENTS
 from xray_registration.drivers.header import ToleranceConfig
 
@@ -13,6 +14,7 @@ from xray_registration.drivers.header import ToleranceConfig
 class FolderConfig:
     """Pictures that appear as files: DICOM, or PNG, PGM and TIFF."""
 
+    path: str = option("", doc="the folder")
     poll_s: float = option(0.1, unit="s", doc="interval at which the folder is looked at", minimum=0.01, maximum=10.0)
     settle_s: float = option(0.2, unit="s", doc="a file is whole when its size and time have not changed for so long", minimum=0.0)
     existing: bool = option(False, doc="also read what was there before the driver started")
@@ -29,12 +31,12 @@ class FolderConfig:
 class XrayDriverConfig:
     """Where pictures come from, and the geometry that they are checked against."""
 
-    kind: str = option("video", doc="video (device, stream or file) or folder (DICOM and image files)", choices=("video", "folder"))
-    source: str = option("", doc="video: /dev/videoN, unix:/path, tcp://..., a file; folder: the path of the folder")
+    kind: str = option("video", doc="where pictures come from: video, or a folder with DICOM and image files", choices=("video", "folder"))
     calibration: str = option("", doc="calibration of kind xray; empty: pictures go out, but not valid")
     rig: str = option("", doc="name of the rig that the calibration must be of; empty: any")
     frame_id: str = option("xray_source", doc="frame of the pictures: origin in the focal spot, z to the detector")
     detector_frame_id: str = option("xray_detector", doc="frame of the detector")
     parent_frame_id: str = option("bench", doc="frame that the isocentre of the calibration is given in")
+    video: VideoConfig = section(VideoConfig, "frame grabber, stream or file")
     folder: FolderConfig = section(FolderConfig, "pictures as files")
     tolerance: ToleranceConfig = section(ToleranceConfig, "header against geometry in use")
