@@ -20,6 +20,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "array_emulator = lodestone_bench.emulators.array_emulator:main",
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
             "stereo_emulator = lodestone_bench.emulators.stereo:main",
             "arm_emulator = lodestone_bench.emulators.arm:main",

@@ -13,6 +13,7 @@ import yaml
 
 from em_registration.config import RegistrationConfig
 from em_registration.drivers.config import AuroraConfig
+from guidewire_recon.drivers.config import MagnetometersConfig
 from lodestone_cli.checkout import find_checkout
 from lodestone_cli.launch_file.document import Entity, read_launch_file
 from lodestone_cli.launch_file.interpreter import Plan, read_plan
@@ -22,15 +23,25 @@ from lodestone_core.config_option import plain
 from lodestone_core.errors import InputError
 from lodestone_guidance.config import AuthorityConfig
 from lodestone_guidance.rig import parse_frames, poses_from_root
+from us_motion.drivers.config import ArmConfig
 
 CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.yaml"))
-PACKAGES = {"em_registration": "em_registration", "lodestone_guidance": "guidance", "lodestone_bench": "bench", "lodestone_cli": "cli"}
+PACKAGES = {
+    "em_registration": "em_registration",
+    "guidewire_recon": "guidewire_recon",
+    "us_motion": "us_motion",
+    "lodestone_guidance": "guidance",
+    "lodestone_bench": "bench",
+    "lodestone_cli": "cli",
+}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
+    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
+    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
 ]
 
 
@@ -97,6 +108,16 @@ def test_em_in_simulation_gives_the_emulators_port_to_the_same_driver(installed:
     assert driver.command[0].endswith("em_registration/aurora_node")
 
 
+def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Callable[..., Plan]) -> None:
+    plan = installed("us_arm.launch.yaml", sim="true")
+    emulator = plan.processes[0].command
+    given = parameters(plan, 1)
+    assert Path(emulator[0]).name == "arm_emulator" and emulator[1] == "--link" and given["stream.port"] == emulator[2]
+    assert "--world=" in emulator, "a world that is not given must not swallow the next option"
+    assert Path(given["urdf"]).is_file() and Path(given["calibration"]).is_file() and given["rig"] == "simulated"
+    assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
+
+
 def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..., Plan]) -> None:
     plan = installed("demo.launch.yaml", em_recording="em.txt", optical_recording="optical.txt")
     assert [Path(spec.command[0]).name for spec in plan.processes] == [
@@ -111,6 +132,17 @@ def test_threads_are_one_unless_asked_for_under_ros2_launch_too(installed: Calla
     for given, threads in (({}, "1"), ({"threads": "2"}, "2")):
         for spec in installed("em.launch.yaml", **given).processes:
             assert spec.environment["OMP_NUM_THREADS"] == spec.environment["OPENBLAS_NUM_THREADS"] == threads
+
+
+def test_the_array_in_simulation_is_the_same_driver_on_the_emulators_port(installed: Callable[..., Plan]) -> None:
+    plan = installed("magnetometers.launch.yaml", sim="true", sim_world="w.yaml")
+    emulator, driver = plan.processes[0].command, parameters(plan, 1)
+    assert Path(emulator[0]).name == "array_emulator" and "--world=w.yaml" in emulator
+    assert emulator[emulator.index("--link") + 1] == driver["stream.port"]
+    assert driver["calibration_file"] == str(LAUNCH / "rigs" / "simulated" / "magnetometers.yaml") and driver["rig"] == "simulated"
+    (alone,) = installed("magnetometers.launch.yaml", magnetometers_port="/dev/mine", rig="r", rigs="/x").processes
+    given = parameters(installed("magnetometers.launch.yaml", magnetometers_port="/dev/mine", rig="r", rigs="/x"), 0)
+    assert alone.respawn and given["stream.port"] == "/dev/mine" and given["calibration_file"] == "/x/r/magnetometers.yaml"
 
 
 def parameters(plan: Plan, number: int) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Rig:
         for _ in range(round(100 * seconds)):
             self.world_s = round(self.world_s + 0.01, 6)
             body = self.records.record(self.sequence, self.device_us(), self.world_s)
-            self.sequence += 1
+            self.sequence = (self.sequence + 1) % 2**32
             if heard:
                 self.give(body)
         return self.samples[first:]

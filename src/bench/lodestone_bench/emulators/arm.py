@@ -25,7 +25,7 @@ from lodestone_bench.world.sections import section_of
 from lodestone_core.config import option
 
 _FOREVER_S = 1e9
-_MEASUREMENT, _HELLO = 0x41, 0xC1
+_MEASUREMENT, _HELLO = 0x21, 0x31
 _FIRMWARE = (1, 0, 0)
 _SEEN, _NO_SIGNAL, _WEAK = 1, 2, 4
 

@@ -135,7 +135,7 @@ class Calibrator:
         self._sloped = (calibration.slope_T_per_K != 0.0).any(axis=1)
         self._uncalibrated = np.where(known, 0, int(SensorStatus.UNCALIBRATED)).astype(np.uint16)
 
-    def field_T(self, raw: Counts, temperature_degc: Array) -> Array:
+    def field_T(self, raw: Counts | Array, temperature_degc: Array) -> Array:
         """Field (n, 3) in the array's frame, of counts (n, 3) and temperatures (n,)."""
         warmth = np.where(self._sloped, temperature_degc - self.calibration.reference_degc, 0.0)
         offset_T = self.calibration.bias_T + self.calibration.slope_T_per_K * warmth[:, None]

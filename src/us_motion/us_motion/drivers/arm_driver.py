@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class ArmDriver:
     ) -> None:
         """Raises InputError when the trace file cannot be written."""
         self._on_news, self._on_sample = on_news, on_sample
+        self.lock = threading.Lock()
+        """Held while the driver's thread changes the tracker: whoever reads a joint's state or acts on it takes it too."""
         self._samples: deque[ArmSample] = deque(maxlen=SAMPLES_KEPT)
         self.stream = StreamDriver(config.stream, self._take, on_news, connect, self._request)
         self.tracker = ArmTracker(
@@ -95,8 +98,19 @@ class ArmDriver:
         self.stream.check()
         return samples
 
+    def home(self) -> str:
+        """As ArmTracker.home, from any thread."""
+        with self.lock:
+            return self.tracker.home()
+
+    def accept(self) -> str:
+        """As ArmTracker.accept, from any thread."""
+        with self.lock:
+            return self.tracker.accept()
+
     def _take(self, arrival: Arrival) -> str:
-        return self.tracker.take(arrival)
+        with self.lock:
+            return self.tracker.take(arrival)
 
     def _request(self) -> bytes:
         return self.tracker.request()

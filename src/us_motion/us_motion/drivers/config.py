@@ -14,7 +14,7 @@ from us_motion.drivers.joint_counter import TrustConfig
 class ArmConfig:
     """One ultrasound arm with encoders on a serial stream."""
 
-    stream: StreamConfig = section(StreamConfig, "the serial stream", baud=115200)
+    stream: StreamConfig = section(StreamConfig, "the serial stream")
     device_id: int = option(1, doc="number that the encoders' device gives itself", minimum=0, maximum=255)
     urdf: str = option("", doc="URDF of the arm; empty: none, and only counts are published")
     base_frame: str = option("us_arm_base", doc="link of the URDF that stands still; frame of the poses")

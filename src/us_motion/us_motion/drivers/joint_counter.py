@@ -126,11 +126,12 @@ class JointCounter:
             return
         step = self._wrapped(reading.count - last.count)
         fastest = self._trust.max_speed_rad_s * elapsed_s / abs(self.joint.rad_per_count)
-        if fastest >= 1 << (self._bits - 1):
+        gone_round = fastest >= 1 << (self._bits - 1)
+        if gone_round:
             self.forget()  # the counter may have gone round unseen
         self.count += step
         self._track()
-        if reading.index_seen and (reading.index_pulses != last.index_pulses or reading.index_count != last.index_count):
+        if reading.index_seen and not gone_round and (reading.index_pulses != last.index_pulses or reading.index_count != last.index_count):
             self._on_index(self._index(reading))
         # After the pulse: what came in the same frame may have come behind it.
         self._doubt = (
