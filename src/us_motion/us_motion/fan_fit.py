@@ -1,7 +1,7 @@
 """The fan in a recording of ultrasound images: what moves is the image, what stands still is the screen around it.
 
-The outline of what moves is fitted by two lines through one apex and two arcs around it, each point of it by the curve that is nearest, with
-a loss that lets shadows and dark corners go.
+The outline of what moves is fitted by two lines through one apex and two arcs around it, each point of it by the curve that is nearest,
+with a loss that lets shadows and dark corners go.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def _moving_part(images: Images, config: FitConfig) -> npt.NDArray[np.uint8]:
     if count < 2 or stats[1:, cv2.CC_STAT_AREA].max() < 0.02 * part.size:
         remedy = "move the probe on a phantom while recording, and check the crop"
         raise InputError("recording", expected="a part of the picture that moves", got="next to nothing that does", remedy=remedy)
-    return (labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
+    largest: npt.NDArray[np.uint8] = (labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
+    return largest
 
 
 def _outline(part: npt.NDArray[np.uint8]) -> tuple[Array, npt.NDArray[np.intp]]:
@@ -147,7 +148,11 @@ def _distances(values: Array, points: Array) -> Array:
 def _refined(guess: Array, points: Array, scale_px: float) -> Array:
     nearest = np.argmin(np.abs(_distances(guess, points)), axis=1)
     every = np.arange(len(points))
-    found = least_squares(lambda values: _distances(values, points)[every, nearest], guess, loss="soft_l1", f_scale=scale_px / 4.0)
+
+    def residuals(values: Array) -> Array:
+        return np.asarray(_distances(values, points)[every, nearest])
+
+    found = least_squares(residuals, guess, loss="soft_l1", f_scale=scale_px / 4.0)
     return np.asarray(found.x)
 
 

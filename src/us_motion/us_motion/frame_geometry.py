@@ -1,7 +1,8 @@
 """Where in an ultrasound image the fan is, and how large a pixel is.
 
-Pixels are column and row, the centre of the first pixel at (0, 0). Angles count from straight down (+row), negative to the left. Millimetres
-count along columns (x) and rows (y) from there, so that a pixel need not be square. A linear array is a fan whose apex is far away.
+Pixels are column and row, the centre of the first pixel at (0, 0). Angles count from straight down (+row), negative to the left.
+Millimetres count along columns (x) and rows (y) from there, so that a pixel need not be square. A linear array is a fan whose apex is far
+away.
 """
 
 from __future__ import annotations

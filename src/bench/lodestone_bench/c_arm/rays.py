@@ -7,6 +7,8 @@ the pixels, so that a slice costs one warp.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +50,7 @@ def through_volume(per_mm: Volume, spacing_mm: Array, T_bench_volume: Array, vie
     return np.asarray(total * _step_mm(view, size_px, depth, spacing_mm[main]))
 
 
-def _indices(to_index: Array, point: Array, spacing_mm: Array) -> Array:
+def _indices(to_index: npt.NDArray[Any], point: Array, spacing_mm: Array) -> Array:
     return np.asarray((to_index[:3, :3] @ point + to_index[:3, 3]) / spacing_mm)
 
 

@@ -32,10 +32,10 @@ DICOM_RATE_HZ = 1.0
 class XrayEmulator(VideoEmulator):
     """A video device that also writes files, and understands the requests for their faults."""
 
-    def __init__(self, *arguments: Any, folder: Path | None, rate_hz: float, frames: int) -> None:
+    def __init__(self, *arguments: Any, folder: Path | None, rate_hz: float, frames: int, keep: int) -> None:
         super().__init__(*arguments)
         c_arms = [device.source for device in self.devices.values() if isinstance(device.source, CArm)]
-        self.files = None if folder is None else XrayFolder(c_arms[0], folder, rate_hz, frames)
+        self.files = None if folder is None else XrayFolder(c_arms[0], folder, rate_hz, frames, keep)
 
     def request(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out one request. Raises InputError for one that makes no sense."""
@@ -60,14 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM; 0 when it ended as asked, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="xray_emulator", description="An emulated C-arm: video on a socket, DICOM in a folder.")
     parser.add_argument("--url", default="unix:/dev/shm/lodestone_xray", help="address of its video, unix:/path or tcp://127.0.0.1:port")
-    parser.add_argument("--dicom", type=Path, help="folder for DICOM files; none are written without it")
+    parser.add_argument("--dicom", default="", help="folder for DICOM files; none are written without it, or with an empty one")
     parser.add_argument("--dicom-rate", type=float, default=DICOM_RATE_HZ, help="pictures a second that go into files")
     parser.add_argument("--dicom-frames", type=int, default=1, help="pictures a file")
+    parser.add_argument("--dicom-keep", type=int, default=60, help="newest files that stay in the folder; 0 for all")
     add_video_options(parser, RATE_HZ)
     options = parser.parse_args(arguments)
     if options.dicom_rate <= 0.0 or options.dicom_frames < 1:
         parser.error("--dicom-rate must be above 0 and --dicom-frames at least 1")
-    make = partial(XrayEmulator, folder=options.dicom, rate_hz=options.dicom_rate, frames=options.dicom_frames)
+    folder = Path(options.dicom) if options.dicom else None
+    make = partial(XrayEmulator, folder=folder, rate_hz=options.dicom_rate, frames=options.dicom_frames, keep=options.dicom_keep)
     return serve(options, "xray_emulator", {"xray": VideoDevice(options.url, c_arm_of)}, make)
 
 

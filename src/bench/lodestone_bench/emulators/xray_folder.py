@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +72,8 @@ REQUESTS: Final[dict[str, type[Any]]] = {
 class XrayFolder:
     """Call `turn` often; it writes a file when one is due."""
 
-    def __init__(self, c_arm: CArm, folder: Path, rate_hz: float, frames: int = 1) -> None:
-        """`frames` pictures a file. Raises InputError for a folder that cannot be made."""
+    def __init__(self, c_arm: CArm, folder: Path, rate_hz: float, frames: int = 1, keep: int = 0) -> None:
+        """`frames` pictures a file; the newest `keep` files stay, all for 0. Raises InputError for a folder that cannot be made."""
         self.counts: Counter[str] = Counter()
         self._c_arm, self._folder, self._period_s, self._frames = c_arm, folder, 1.0 / rate_hz, frames
         self._active: dict[str, Any] = {}
@@ -82,6 +81,8 @@ class XrayFolder:
         self._stalled_until_s = float("-inf")
         self._rest: list[tuple[float, Path, bytes]] = []
         self._run: list[npt.NDArray[np.uint16]] = []
+        self._keep = keep
+        self._written: deque[Path] = deque()
         self._next = -1
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -127,6 +128,9 @@ class XrayFolder:
         pictures = [picture[: size.pixels, : size.pixels] for picture in self._run] if size else self._run
         content = dicom_bytes(pictures, config, (config.primary_deg[view], config.secondary_deg[view]), number, faults)
         path = self._folder / f"XA{number:08d}.dcm"
+        self._written.append(path)
+        while self._keep and len(self._written) > self._keep:
+            self._written.popleft().unlink(missing_ok=True)
         half = self._take("half_written")
         self.counts["files"] += 1
         if half is not None:
@@ -136,7 +140,7 @@ class XrayFolder:
             return
         draft = path.with_name(f".{path.name}.part")
         draft.write_bytes(content)
-        os.replace(draft, path)
+        draft.replace(path)
 
     def _take(self, name: str) -> Any:
         """The fault that falls on this file, used up by one."""

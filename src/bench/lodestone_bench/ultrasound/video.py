@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lodestone_bench.patient import Patient
 from lodestone_bench.ultrasound.config import UltrasoundConfig
 from lodestone_bench.ultrasound.source import ProbePose, UltrasoundSource
+from lodestone_core.errors import InputError
 
 _GREY = 200
 
@@ -38,8 +39,8 @@ class UltrasoundScreen:
         """Turn the knob. Raises InputError for a depth that the machine does not have."""
         machine = self._machines.get(depth_mm)
         if machine is None:
-            next(iter(self._machines.values())).set_depth(depth_mm)  # which refuses it
-            return
+            expected = "one of " + ", ".join(f"{depth:g}" for depth in self._machines)
+            raise InputError("ultrasound depth_mm", expected=expected, got=depth_mm, remedy="choose one of those")
         self._machine = machine
         self._screen = np.zeros((self.height, self.width), np.uint8)
         if self._letters:

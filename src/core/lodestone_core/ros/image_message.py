@@ -19,7 +19,7 @@ def image_to_msg(image: npt.NDArray[Any], header: Header) -> Image:
     if encoding is None or image.ndim != 2:
         raise TypeError(f"a grey image of 8 or 16 bits, not {image.dtype} {image.shape}")
     data = array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("<"))).cast("B"))
+    data.frombytes(np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("<")).view(np.uint8).data)
     message = Image(header=header, encoding=encoding, is_bigendian=0)
     message.height, message.width = image.shape
     message.step = int(image.shape[1] * image.dtype.itemsize)
@@ -29,9 +29,8 @@ def image_to_msg(image: npt.NDArray[Any], header: Header) -> Image:
 
 def image_from_msg(message: Any) -> npt.NDArray[Any]:
     """Grey image (rows, columns) of a message, a view of its data. Raises TypeError for another encoding than mono8 and mono16."""
-    kinds = {name: kind for kind, name in ENCODINGS.items()}
-    if message.encoding not in kinds:
+    if message.encoding not in ENCODINGS.values():
         raise TypeError(f"mono8 or mono16, not {message.encoding}")
-    kind = kinds[message.encoding].newbyteorder(">" if message.is_bigendian else "<")
+    kind = np.dtype(np.uint8 if message.encoding == "mono8" else np.uint16).newbyteorder(">" if message.is_bigendian else "<")
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     return rows[:, : message.width * kind.itemsize].view(kind)

@@ -42,8 +42,8 @@ class XrayNode(LodestoneNode[XrayDriverConfig]):
         self._calibration = self._read_calibration(config)
         self._camera = None if self._calibration is None else self._calibration.camera()
         self._make_source(config)  # refuses what makes no sense before anything runs
-        self._images = self.create_publisher(Image, "xray/image_raw", qos.DEVICE)
-        self._infos = self.create_publisher(CameraInfo, "xray/camera_info", qos.DEVICE)
+        self._images = self.create_publisher(Image, "xray/image_raw", qos.IMAGE)
+        self._infos = self.create_publisher(CameraInfo, "xray/camera_info", qos.IMAGE)
         self._geometry = self.create_publisher(XrayGeometry, "xray/geometry", qos.DEVICE)
         self._tf = TfBroadcaster(self)
 
