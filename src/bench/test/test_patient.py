@@ -9,7 +9,6 @@ import pytest
 import SimpleITK as sitk
 
 from lodestone_bench.patient import Patient, PatientConfig
-from lodestone_bench.patient.config import BreathingConfig
 from lodestone_bench.patient.export import export_patient
 from lodestone_bench.patient.tissue import Tissue
 from lodestone_core import se3
@@ -103,7 +102,7 @@ def test_the_density_volume_lies_where_its_pose_says(patient: Patient) -> None:
     index = np.argwhere(volume == 650.0)[::20]
     points = se3.transform(T, index[:, ::-1] * spacing)
     assert np.all(patient.tissue(points, 0.0) == Tissue.BONE)
-    assert -1000.0 == volume.min() and volume[tuple(np.array(volume.shape) // 2)] > 0.0
+    assert volume.min() == -1000.0 and volume[tuple(np.array(volume.shape) // 2)] > 0.0
 
 
 def test_exported_truth_is_read_by_others_and_is_the_truth(patient: Patient, tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ class Uniform:
         return echoes.received(T, 0.0)
 
 
+def _below(tank: Tank, offset_mm: list[float]) -> npt.NDArray[np.float64]:
+    """A point (1, 3) at an offset from the middle of the face, image frame."""
+    return (tank.fan.face_mm + np.array(offset_mm))[None]
+
+
 def _centroid(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     weights = np.maximum(image.astype(float) - 60.0, 0.0)
     rows, columns = np.nonzero(weights)
@@ -65,7 +70,7 @@ def _centroid(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 @pytest.mark.parametrize(("x_mm", "y_mm"), [(0.0, 30.0), (0.0, 120.0), (25.0, 60.0), (-40.0, 110.0)])
 def test_a_point_is_seen_at_its_place(x_mm: float, y_mm: float) -> None:
     tank = Tank(SILENT, QUIET)
-    place = tank.fan.face_mm + [x_mm, y_mm, 0.0]
+    place = _below(tank, [x_mm, y_mm, 0.0])[0]
     found = _centroid(tank.frame(0, np.eye(4), points_mm=place[None])) * tank.fan.spacing_mm
     assert np.linalg.norm(found - place[:2]) < 0.15
 
@@ -74,20 +79,19 @@ def test_a_point_fades_beside_the_slice_and_is_wider_further_down() -> None:
     tank = Tank(SILENT, QUIET)
     brightest = []
     for z in (0.0, 1.5, 3.0, 8.0):
-        brightest.append(int(tank.frame(0, np.eye(4), points_mm=(tank.fan.face_mm + [0.0, 80.0, z])[None])[:230].max()))
+        brightest.append(int(tank.frame(0, np.eye(4), points_mm=_below(tank, [0.0, 80.0, z]))[:230].max()))
     assert brightest[0] > brightest[1] > brightest[2] > brightest[3]
     # Off the plane by 1.5 mm where the slice is 1.2 mm thick: 10 log10(e) x^2 = 6.8 dB.
     assert (brightest[0] - brightest[1]) * CONFIG.dynamic_range_db / 255.0 == pytest.approx(4.343 * (1.5 / 1.2) ** 2, abs=0.8)
     widths = [
-        np.count_nonzero(tank.frame(0, np.eye(4), points_mm=(tank.fan.face_mm + [0.0, y, 0.0])[None])[int(16 + y / 0.5)] > 100)
-        for y in (50.0, 130.0)
+        np.count_nonzero(tank.frame(0, np.eye(4), points_mm=_below(tank, [0.0, y, 0.0]))[int(16 + y / 0.5)] > 100) for y in (50.0, 130.0)
     ]
     assert widths[1] > widths[0]
 
 
 def test_a_wrong_speed_of_sound_stretches_depth_alone() -> None:
     tank = Tank(SILENT, TankConfig(water=0.0, debris=0.0, face_echo=0.0, roughness=0.0, speed_error=0.03))
-    found = _centroid(tank.frame(0, np.eye(4), points_mm=(tank.fan.face_mm + [0.0, 100.0, 0.0])[None])) * tank.fan.spacing_mm
+    found = _centroid(tank.frame(0, np.eye(4), points_mm=_below(tank, [0.0, 100.0, 0.0]))) * tank.fan.spacing_mm
     assert found - tank.fan.face_mm[:2] == pytest.approx([0.0, 103.0], abs=0.15)
 
 
@@ -95,7 +99,7 @@ def test_wires_are_seen_where_they_cross_the_plane() -> None:
     tank = Tank(SILENT, QUIET)
     wire = np.array([[[-20.0, 50.0, -30.0], [20.0, 70.0, 30.0]]]) + tank.fan.face_mm
     found = _centroid(tank.frame(0, np.eye(4), wires_mm=wire)) * tank.fan.spacing_mm
-    assert np.linalg.norm(found - (tank.fan.face_mm[:2] + [0.0, 60.0])) < 0.2
+    assert np.linalg.norm(found - _below(tank, [0.0, 60.0, 0.0])[0, :2]) < 0.2
     assert n_wires().shape == (9, 2, 3)
 
 

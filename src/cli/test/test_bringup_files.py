@@ -14,6 +14,7 @@ import yaml
 from em_registration.config import RegistrationConfig
 from em_registration.drivers.config import AuroraConfig
 from guidewire_recon.drivers.config import MagnetometersConfig
+from guidewire_recon.drivers.stereo_config import StereoConfig
 from lodestone_cli.checkout import find_checkout
 from lodestone_cli.launch_file.document import Entity, read_launch_file
 from lodestone_cli.launch_file.interpreter import Plan, read_plan
@@ -39,6 +40,7 @@ PACKAGES = {
     "lodestone_bench": "bench",
     "lodestone_cli": "cli",
 }
+US_ARM_GIVEN = {"stream.port", "clock.latency_s", "urdf", "calibration_file", "probe_calibration_file", "rig", "state_file", "tf_owner"}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
@@ -51,6 +53,8 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
         {"kind", "video.source", "video.clock.latency_s", "folder.path", "folder.latency_s", "calibration", "rig"},
     ),
     ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
+    ("us_arm", ArmConfig, US_ARM_GIVEN),
+    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
 ]
 
 
@@ -123,8 +127,22 @@ def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Cal
     given = parameters(plan, 1)
     assert Path(emulator[0]).name == "arm_emulator" and emulator[1] == "--link" and given["stream.port"] == emulator[2]
     assert "--world=" in emulator, "a world that is not given must not swallow the next option"
-    assert Path(given["urdf"]).is_file() and Path(given["calibration"]).is_file() and given["rig"] == "simulated"
+    assert Path(given["urdf"]).is_file() and Path(given["calibration_file"]).is_file() and given["rig"] == "simulated"
     assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
+def test_stereo_in_simulation_gives_the_emulators_addresses_to_the_same_driver(installed: Callable[..., Plan]) -> None:
+    plan = installed("stereo.launch.yaml", sim="true")
+    assert [Path(spec.command[0]).name for spec in plan.processes] == ["stereo_emulator", "stereo_node"]
+    emulator, given = plan.processes[0].command, parameters(plan, 1)
+    for side in ("left", "right"):
+        assert given[f"{side}.source"] == emulator[emulator.index(f"--{side}") + 1]
+        assert given[f"{side}_calibration"] == str(LAUNCH / "rigs" / "simulated" / f"{side}.yaml")
+    assert given["left.source"] != given["right.source"] and given["rig"] == "simulated"
+
+
+def test_stereo_on_a_rig_starts_no_emulator(installed: Callable[..., Plan]) -> None:
+    plan = installed("stereo.launch.yaml", stereo_left="/dev/v4l/by-id/a", stereo_right="/dev/v4l/by-id/b", rig="template")
+    assert [(Path(spec.command[0]).name, spec.respawn) for spec in plan.processes] == [("stereo_node", True)]
+    assert (parameters(plan, 0)["left.source"], parameters(plan, 0)["right.source"]) == ("/dev/v4l/by-id/a", "/dev/v4l/by-id/b")
 
 
 def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..., Plan]) -> None:

@@ -70,10 +70,10 @@ class Exchange:
 class ArmRecords:
     """What the arm's device sends; the layout is that of docs/encoder_stream.md, written apart from the driver's."""
 
-    def __init__(self, world: ArmWorld) -> None:
+    def __init__(self, world: ArmWorld, rate_hz: float | None = None) -> None:
         self.encoders = Encoders(world)
         self._config = world.config.encoders
-        self._rate_hz = world.config.device.rate_hz
+        self._rate_hz = rate_hz or world.config.device.rate_hz
         self._device_us = -1
 
     def record(self, sequence: int, device_us: int, world_s: float) -> bytes:
@@ -156,7 +156,7 @@ class ArmRecords:
 def make_arm(given: Given) -> tuple[ArmRecords, StreamDeviceConfig]:
     """The device of the world's section `arm`. Raises InputError."""
     config = section_of(given.world, "arm", ArmConfig)
-    return ArmRecords(ArmWorld(config, given.seed)), config.device
+    return ArmRecords(ArmWorld(config, given.seed), given.options.rate), config.device
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,7 +37,7 @@ class VideoDevice:
 def add_video_options(parser: argparse.ArgumentParser, rate_hz: float) -> None:
     """The options that every emulated video device has."""
     parser.add_argument("--clock", type=Path, help="file with the beginning of the world, shared by all emulators of a bench")
-    parser.add_argument("--world", type=Path, help="the world (YAML); without it the default one")
+    parser.add_argument("--world", default="", help="the world (YAML); without it, or empty, the default one")
     parser.add_argument("--control", type=Path, help="unix socket for requests, one JSON object a line")
     parser.add_argument("--faults", type=Path, help="schedule of requests (YAML list, each with at_s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of faults")
@@ -73,7 +73,7 @@ def serve(
 def _emulator(options: argparse.Namespace, devices: Mapping[str, VideoDevice], make: Callable[..., VideoEmulator]) -> VideoEmulator:
     values = {"rate_hz": options.rate, "latency_s": 1e-3 * options.latency_ms, "drift_ppm": options.drift_ppm, "code": not options.no_code}
     config = load_config(VideoConfig, values, "options")
-    world = read_world(options.world)
+    world = read_world(Path(options.world) if options.world else None)
     clock = WorldClock(time.monotonic_ns()) if options.clock is None else join_world(options.clock)
     entries = () if options.faults is None else fault_entries(read_yaml(options.faults), str(options.faults))
     servers = {

@@ -7,15 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 Light = npt.NDArray[np.float32]
-_RINGS = 8
+_SAMPLES = 8
+# A smaller disc cannot be told from a Gaussian of its second moment.
+_SMALL_DISC_PX = 3.0
 
 
 def disc(diameter_px: float) -> Light:
-    """Kernel of a uniform disc, sampled 8 x 8 times a pixel, of sum 1; odd size."""
+    """Kernel of a uniform disc, its share of each pixel, of sum 1; odd size."""
     half = int(np.ceil(diameter_px / 2.0 + 0.5))
-    fine = (np.arange((2 * half + 1) * _RINGS) + 0.5) / _RINGS - half - 0.5
+    fine = (np.arange((2 * half + 1) * _SAMPLES) + 0.5) / _SAMPLES - half - 0.5
     inside = (fine[:, None] ** 2 + fine**2 <= (diameter_px / 2.0) ** 2).astype(np.float64)
-    kernel = inside.reshape(2 * half + 1, _RINGS, 2 * half + 1, _RINGS).sum(axis=(1, 3))
+    kernel = inside.reshape(2 * half + 1, _SAMPLES, 2 * half + 1, _SAMPLES).sum(axis=(1, 3))
     total = float(kernel.sum())
     if total == 0.0:
         kernel[half, half] = total = 1.0
@@ -24,8 +26,12 @@ def disc(diameter_px: float) -> Light:
 
 def blurred(picture: Light, disc_px: float, gauss_px: float) -> Light:
     """The picture (height, width or height, width, channels) after a disc of that diameter and a Gaussian of that standard deviation."""
-    if disc_px > 0.2:
-        picture = np.asarray(cv2.filter2D(picture, -1, disc(disc_px), borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+    if disc_px < _SMALL_DISC_PX:
+        gauss_px = float(np.hypot(gauss_px, disc_px / 4.0))
+    else:
+        # Cut into pixels a disc is wider by a pixel's own second moment, 1/12; a disc's is its squared diameter over 16.
+        kernel = disc(float(np.sqrt(disc_px**2 - 16.0 / 12.0)))
+        picture = np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), gauss_px, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 

@@ -43,7 +43,6 @@ class UltrasoundConfig:
         (2.4, -1.7, 3.1), unit="mm", doc="where the middle of the image's upper arc is in us_probe: what a calibration finds"
     )
     offset_deg: tuple[float, float, float] = option((2.0, -3.0, 1.5), unit="deg", doc="turn of the image against us_probe")
-    latency_ms: float = option(0.0, unit="ms", doc="from the sound to the frame", minimum=0.0)
     beam: BeamConfig = section(BeamConfig, doc="live beam")
     volume_beam: BeamConfig = section(
         BeamConfig,

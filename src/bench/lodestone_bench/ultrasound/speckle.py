@@ -1,4 +1,4 @@
-"""Scatterers: a box of smooth complex noise that fills space, one realisation a seed; its values are Gaussian, so that speckle is Rayleigh's.
+"""Scatterers: a box of smooth complex noise that fills space, one realisation a seed; it is Gaussian, so that speckle is Rayleigh's.
 
 The noise is as fine as the pulse is long. Finer noise would make no difference along a line, and coarser planes across the slice would
 not see one another's scatterers, so that speckle would change faster across the slice than the slice is thick.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
 
 from lodestone_bench.ultrasound.beam import Beam
 from lodestone_bench.ultrasound.config import UltrasoundConfig
@@ -20,6 +21,7 @@ from lodestone_core.config import option
 from lodestone_core.types import Array
 
 _STEP_MM = 0.15
+_ROUGH_MM = 0.5
 _WIDTHS = 3.0
 
 
@@ -28,7 +30,7 @@ class TankConfig:
     """The water and what hangs in it."""
 
     echo: float = option(9.0, doc="strength of a wire's or the point's echo", minimum=0.0)
-    roughness: float = option(0.3, doc="standard deviation of a wire's echo along it", minimum=0.0, maximum=1.0)
+    roughness: float = option(0.6, doc="standard deviation of a wire's echo along it, over about a millimetre", minimum=0.0, maximum=2.0)
     water: float = option(0.02, doc="strength of what floats in the water", minimum=0.0)
     debris: float = option(0.3, doc="bright specks that are no wire: mean number in an image", minimum=0.0)
     face_echo: float = option(1.0, doc="strength of the echoes of the probe's own face in the first 4 mm", minimum=0.0)
@@ -90,8 +92,8 @@ class Tank:
             return np.zeros((0, 3)), np.zeros(0)
         at = np.arange(np.floor(low / _STEP_MM), np.ceil(high / _STEP_MM)) * _STEP_MM
         spots = ends[0] + np.outer(at / length, along)
-        strength = self.config.echo * _STEP_MM * (1.0 + self.config.roughness * rng.normal(size=len(at)))
-        return spots, strength
+        rough = gaussian_filter1d(rng.normal(size=len(at)), _ROUGH_MM / _STEP_MM) * np.sqrt(2.0 * np.sqrt(np.pi) * _ROUGH_MM / _STEP_MM)
+        return spots, self.config.echo * _STEP_MM * (1.0 + self.config.roughness * rough)
 
     def _specks(self, rng: np.random.Generator) -> tuple[Array, Array]:
         count = rng.poisson(self.config.debris)

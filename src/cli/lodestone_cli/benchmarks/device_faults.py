@@ -11,11 +11,15 @@ Request = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Requests that begin it and end it; one without an end ends by itself (`for_s` is added) or is over at once (`lasting` False)."""
+    """Requests that begin it and end it; one without an end ends by itself (`for_s` is added) or is over at once (`lasting` False).
+
+    `until_homed`: counters without power have lost their place, and the fault lasts until every joint was moved over its index.
+    """
 
     begin: Request
     end: Request | None = None
     lasting: bool = True
+    until_homed: bool = False
 
 
 def _timed(do: str, **fields: Any) -> Fault:
@@ -83,3 +87,25 @@ VIDEO: Mapping[str, Fault] = {
     "images 0.2 s late": _ended("latency", "clear", ms=200.0),
 }
 """Of whatever sends images; the size goes back to the device's own at the end."""
+
+AURORA: Mapping[str, Fault] = {
+    "cable pulled": _ended("unplug", "replug"),
+    "device silent": _timed("stall"),
+    "every reply corrupt": _timed("corrupt", count=0),
+    "replies truncated": _timed("truncate", count=0),
+    "replies lost": _timed("drop", count=0, probability=0.5),
+    "replies twice": _timed("duplicate", count=0),
+    "replies 0.1 s late": _timed("delay", count=0, s=0.1),
+    "tool unplugged": Fault({"do": "tool_out", "tool": "sensor_0"}, {"do": "tool_in", "tool": "sensor_0"}),
+    "no pose of a tool": _timed("missing", tool="sensor_0"),
+}
+"""More of the tracker's faults, down to the controller: `bench_stop`."""
+
+DEVICES: Mapping[str, Mapping[str, Fault]] = {
+    "aurora": AURORA,
+    "magnetometers": ARRAY,
+    "us_arm": ARM,
+    "stereo": VIDEO,
+    "ultrasound": VIDEO,
+    "xray": VIDEO,
+}

@@ -54,10 +54,13 @@ class ArrayTracker:
         if self._last is not None and device_us < self._last.device_us:
             self._restart()
 
-    def update(self, measurement: Measurement, earliest_ns: int, latest_ns: int, opening: int) -> ArraySample | str | None:
+    def update(
+        self, measurement: Measurement, earliest_ns: int, latest_ns: int, opening: int, received_ns: int | None = None
+    ) -> ArraySample | str | None:
         """The sample of a measurement whose frame was complete between these steady times.
 
-        None when it has been there already; a sentence when the device's clock makes no sense.
+        `received_ns` (steady) is when it was there, where that is not `latest_ns`. None when the measurement has been there already;
+        a sentence when the device's clock makes no sense.
         """
         if opening != self._opening:
             self._opening = opening
@@ -70,8 +73,9 @@ class ArrayTracker:
             return None
         earliest_ns = max(earliest_ns, latest_ns - _WIDEST_BRACKET_NS)
         estimate = self._estimator.update(measurement.device_us, earliest_ns, latest_ns)
-        received_ns = self._clock.wall_ns(latest_ns)
-        stamp_ns = received_ns - (latest_ns - estimate.stamp_ns)
+        arrived_ns = latest_ns if received_ns is None else received_ns
+        received_ns = self._clock.wall_ns(arrived_ns)
+        stamp_ns = received_ns - (arrived_ns - estimate.stamp_ns)
         if received_ns > self._received_ns - _CLOCK_STEP_NS:  # else the host's clock was set back, and stamps go back with it
             stamp_ns = max(stamp_ns, self._stamp_ns + 1)
         self._stamp_ns, self._received_ns = stamp_ns, received_ns

@@ -33,7 +33,7 @@ class StereoConfig:
     right: VideoConfig = section(VideoConfig, "right camera", source="/dev/video2", width=2048, height=1536, rate_hz=10.0)
     left_frame_id: str = option("stereo_left_optical", doc="optical frame of the left camera")
     right_frame_id: str = option("stereo_right_optical", doc="optical frame of the right camera")
-    left_calibration: str = option("", doc="camera_info file (YAML) of the left camera; empty: published as uncalibrated, K of zeros")
+    left_calibration: str = option("", doc="camera_info file (YAML) of the left camera; empty or missing: uncalibrated, K of zeros")
     right_calibration: str = option("", doc="camera_info file (YAML) of the right camera")
     rig: str = option("", doc="rig that `views.file` must belong to; empty: any")
     pairing: PairingConfig = section(PairingConfig, "left and right")

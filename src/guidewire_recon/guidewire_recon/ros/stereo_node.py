@@ -77,6 +77,9 @@ class StereoNode(LodestoneNode[StereoConfig]):
     def _camera(self, side: str, path: str) -> CameraModel | None:
         if not path:
             return None
+        if not Path(path).expanduser().exists():  # a new rig has none yet, and calibrates with these very images
+            self.get_logger().warning(f"{side}_calibration: {path} does not exist; published as uncalibrated, K of zeros")
+            return None
         camera = camera_from_yaml(self.read_file(Path(path).expanduser()).decode(errors="replace"), path)
         if camera.name in SIDES and camera.name != side:
             remedy = "exchange left_calibration and right_calibration"

@@ -263,10 +263,8 @@ def test_another_number_of_encoders_another_device_and_other_discs_are_named(
     r = rig({"device_id": 3})
     assert r.reason == "device 3 sends, device 1 is configured"
     r = rig()
-    five = replace(calibration, joints=calibration.joints[:5])
-    r.tracker._calibration = five
-    r.tracker.hello = None
-    r.hello()
+    r.arm = replace(r.arm, calibration=replace(calibration, joints=calibration.joints[:5]))
+    r.restart_driver()
     assert r.tracker.problem.text == "the device has 6 encoders, the calibration 5 joints"
 
 
@@ -293,12 +291,12 @@ def test_a_homing_that_was_kept_holds_while_the_device_has_power_and_no_longer(
 ) -> None:
     path = tmp_path / "home.yaml"
     first = StoredHome(path)
-    r = rig(kept=first)
+    r = rig(home=first)
     r.run(8.0)
     first.flush()
     r.records.encoders.state.seen[:] = False  # a device that does not keep its latches
     kept = StoredHome(path)
-    r.make = lambda make=r.make: _with(make(), kept)
+    r.arm = replace(r.arm, home=kept)
     r.restart_driver()
     (sample,) = r.run(0.01)
     assert sample.valid and (r.error_rad() < rad(calibration, COUNTS)).all()
@@ -307,11 +305,6 @@ def test_a_homing_that_was_kept_holds_while_the_device_has_power_and_no_longer(
     r.restart_driver()
     r.run(0.02)
     assert not any(status == JointStatus.OK for status in r.samples[-1].status[:3]) and "without power" in kept.said
-
-
-def _with(tracker: Any, kept: StoredHome) -> Any:
-    tracker._kept = kept
-    return tracker
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ class Desk:
         given = {
             "stream.port": str(self.link),
             "urdf": str(LAUNCH / "urdf" / "us_arm.urdf"),
-            "calibration": str(CALIBRATION),
-            "probe_calibration": str(folder / "us_probe.yaml"),
+            "calibration_file": str(CALIBRATION),
+            "probe_calibration_file": str(folder / "us_probe.yaml"),
             "rig": "simulated",
             **parameters,
         }
@@ -189,7 +189,7 @@ def test_with_another_owner_of_the_chain_only_the_image_is_placed(desk: Callable
         ({"urdf": str(CALIBRATION)}, "a URDF"),
         ({"probe_frame": "us_flange2"}, "no joint with the child us_flange2"),
         ({"probe_frame": "us_arm_link4"}, "joint us_arm_joint5: expected one of us_arm_joint1"),
-        ({"probe_calibration": str(CALIBRATION)}, "kind: expected us_probe, got us_arm"),
+        ({"probe_calibration_file": str(CALIBRATION)}, "kind: expected us_probe, got us_arm"),
         ({"state_file": str(CALIBRATION)}, "the kept homing of an arm"),
     ],
 )

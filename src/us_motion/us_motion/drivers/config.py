@@ -19,8 +19,8 @@ class ArmConfig:
     urdf: str = option("", doc="URDF of the arm; empty: none, and only counts are published")
     base_frame: str = option("us_arm_base", doc="link of the URDF that stands still; frame of the poses")
     probe_frame: str = option("us_probe", doc="link of the URDF that the poses are of")
-    calibration: str = option("", doc="calibration of the joints (kind us_arm); empty: none, and only counts are published")
-    probe_calibration: str = option("", doc="calibration of the probe (kind us_probe); empty: none, and us_image has no place")
+    calibration_file: str = option("", doc="calibration of the joints (kind us_arm); empty: none, and only counts are published")
+    probe_calibration_file: str = option("", doc="calibration of the probe (kind us_probe); empty: none, and us_image has no place")
     rig: str = option("", doc="name of the bench that the calibrations must be of; empty: any")
     state_file: str = option("", doc="file that keeps the homing while the device keeps its power; empty: none")
     tf_owner: str = option(

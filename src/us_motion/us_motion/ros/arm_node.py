@@ -19,7 +19,8 @@ from lodestone_core.ros.diagnostics import Report
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_msgs.msg import ArmEncoders
-from us_motion.drivers.arm_driver import ArmDriver, load_arm
+from us_motion.drivers.arm_driver import ArmDriver
+from us_motion.drivers.arm_files import load_arm
 from us_motion.drivers.config import ArmConfig
 from us_motion.ros.arm_poses import ArmPoses
 from us_motion.ros.arm_report import device_report, joint_report
@@ -37,7 +38,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
 
     def on_configure_node(self, config: ArmConfig) -> None:
         self._arm = load_arm(config)
-        for path in (config.urdf, config.calibration, config.probe_calibration):
+        for path in (config.urdf, config.calibration_file, config.probe_calibration_file):
             if path:
                 self.read_file(Path(path).expanduser())
         self._encoders = self.create_publisher(ArmEncoders, "us_arm/encoders", qos.DEVICE)

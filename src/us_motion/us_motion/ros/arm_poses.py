@@ -32,7 +32,7 @@ class ArmPoses:
     """
 
     def __init__(self, node: Node, config: ArmConfig, chain: Chain | None) -> None:
-        path = Path(config.probe_calibration).expanduser() if config.probe_calibration else None
+        path = Path(config.probe_calibration_file).expanduser() if config.probe_calibration_file else None
         T_probe_image = None if path is None else load_probe_calibration(path, config.rig)
         self._config, self._chain = config, chain
         self._joints = node.create_publisher(JointState, "us_arm/measured_js", qos.DEVICE)
