@@ -192,6 +192,18 @@ def data(
 
 
 @app.command()
+def truth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the files.")],
+    world: Annotated[Path | None, typer.Option("--world", help="World of the simulated bench (YAML) [default: the simulated rig's].")] = None,
+    duration: Annotated[float, typer.Option("--duration", "-d", min=0.001, help="Seconds of the world from its beginning.")] = 60.0,
+) -> None:
+    """Write where everything in the simulated world really is into CSV, NPZ and YAML files; the same seed gives the same bytes."""
+    from lodestone_cli.commands import truth as command
+
+    raise typer.Exit(command.run(world, duration, out))
+
+
+@app.command()
 def doctor() -> None:
     """Say what is missing on this machine and what to do about it; exit code 1 when something necessary is."""
     from lodestone_cli.commands import doctor as command
