@@ -6,8 +6,8 @@ at a steady rate runs along the line *under* the arrivals (lower_line.py): neith
 200 ms pulls it. Where that line misses the brackets the device does not count steadily (a played recording), and the
 middle of the bracket, half a poll off at most, is the best there is.
 
-A device that sends of its own accord is another case (`pushed`): that a frame was not there yet says nothing, it may have
-been on its way for long. Then only the end of the bracket counts, and without a line the arrival is the best there is.
+A device that sends of its own accord bounds an acquisition from above only: an empty line does not say that nothing was acquired, the frame
+may have been held up behind it. `held_up_s` says for how long; brackets then contradict the line only when they miss it by more.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class ClockEstimate:
 class ClockEstimator:
     """Maps frame counts to acquisition times; stamps rise strictly until the host clock itself steps back."""
 
-    def __init__(self, config: ClockConfig | None = None, *, pushed: bool = False) -> None:
+    def __init__(self, config: ClockConfig | None = None, held_up_s: float = 0.0) -> None:
         self._config = config or ClockConfig()
-        self._pushed = pushed
+        self._held_up_ns = ns_from_s(held_up_s)
         self._latency_ns = ns_from_s(self._config.latency_s)
         self._tolerance_ns = ns_from_s(self._config.tolerance_s)
         self._range = 1 << self._config.counter_bits
@@ -130,10 +130,8 @@ class ClockEstimator:
         line_ns = self._line.at(self._count)
         if line_ns is None:
             return 0
-        if self._pushed:
-            return max(0, line_ns - latest_ns)
         # The frame before may have hung on its way as much as this one is older than its bracket says.
-        return max(0, line_ns - latest_ns) + min(0, line_ns - earliest_ns + self._late_ns)
+        return max(0, line_ns - latest_ns) + min(0, line_ns - earliest_ns + self._late_ns + self._held_up_ns)
 
     def _contradicts(self, miss_ns: int) -> bool:
         """Whether a frame that misses the line by this much is none of a steady device."""
@@ -177,10 +175,9 @@ class ClockEstimator:
         return delay_ns
 
     def _bracket(self, earliest_ns: int, latest_ns: int, skipped: int, event: Event | None) -> ClockEstimate:
-        """The middle of the bracket: the frame is equally likely anywhere in it. Of a frame that was pushed, its end."""
+        """The middle of the bracket: the frame is equally likely anywhere in it."""
         width_ns = latest_ns - earliest_ns
-        before_ns = 0 if self._pushed else width_ns // 2
-        return self._finish(latest_ns, before_ns, width_ns / math.sqrt(12.0), skipped, event)
+        return self._finish(latest_ns, width_ns // 2, width_ns / math.sqrt(12.0), skipped, event)
 
     def _finish(self, latest_ns: int, before_ns: int, sigma_ns: float, skipped: int, event: Event | None) -> ClockEstimate:
         """The estimate `before_ns` ahead of the arrival, less the latency, and after the one before."""

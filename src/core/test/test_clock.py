@@ -231,29 +231,3 @@ def test_the_lower_line_forgets_old_points_and_has_none_to_begin_with() -> None:
     for x in range(15, 60):
         line.add(x, 1000)
     assert line.at(60) == 1000
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_frames_that_are_pushed_by_a_machine_under_load_keep_the_line_where_brackets_would_break_it(seed: int) -> None:
-    """Every other frame is late by up to 25 ms, since nobody had a processor for it; that it was not there yet says nothing."""
-    ticks, acquired = steady(600, period_ns=10 * MS)
-    rng = np.random.default_rng(seed)
-    delay = np.where(rng.random(600) < 0.5, rng.uniform(0, 25 * MS, 600), rng.uniform(0, 0.5 * MS, 600))
-    latest = np.maximum.accumulate(acquired + delay.astype(np.int64))
-    earliest = np.concatenate([[latest[0] - 10 * MS], latest[:-1]])
-    config = ClockConfig(ticks_per_frame=0, counter_bits=64)
-    micro = [10_000 * tick for tick in ticks]
-    as_pushed = Stream(micro, acquired, earliest, latest).run(ClockEstimator(config, pushed=True))
-    as_polled = Stream(micro, acquired, earliest, latest).run(ClockEstimator(config))
-    assert np.abs(as_pushed.errors_ms[60:]).max() < 1.0
-    assert np.abs(as_polled.errors_ms[60:]).max() > 5.0
-    assert np.abs(as_pushed.errors_ms[:60]).max() < 26.0  # the arrival itself until there is a line
-
-
-def test_a_clock_of_a_pushing_device_that_jumps_ahead_is_learnt_anew_and_stamps_stay_at_the_arrival_meanwhile() -> None:
-    ticks, acquired = steady(400, period_ns=10 * MS)
-    micro = [10_000 * tick + (1_000_000 if tick >= 200 else 0) for tick in ticks]
-    latest = acquired + np.random.default_rng(0).uniform(0, MS, 400).astype(np.int64)
-    earliest = np.concatenate([[latest[0] - 10 * MS], latest[:-1]])
-    stream = Stream(micro, acquired, earliest, latest).run(ClockEstimator(ClockConfig(ticks_per_frame=0, counter_bits=64), pushed=True))
-    assert "reset" in stream.events[200:215] and np.abs(stream.errors_ms).max() < 1.1

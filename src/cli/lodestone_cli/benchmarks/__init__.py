@@ -4,11 +4,14 @@ BENCHMARKS: dict[str, str] = {
     name: f"lodestone_cli.benchmarks.{name}:run"
     for name in (
         "bench_fuzz",
+        "bench_stream",
+        "bench_images",
         "bench_array",
         "bench_stream",
         "bench_registration",
         "bench_replug",
         "bench_stop",
+        "bench_faults",
         "bench_recorder",
         "bench_setup",
     )
