@@ -43,4 +43,4 @@ class MagnetometersConfig:
     least_rate: float = option(0.8, doc="a rate below this share of what the device announces is reported", minimum=0.0, maximum=1.0)
     stream: StreamConfig = section(StreamConfig, "the serial port")
     i2c: I2cConfig = section(I2cConfig, "the bus")
-    clock: ClockConfig = section(ClockConfig, "device microseconds to host time", counter_bits=64, ticks_per_frame=0)
+    clock: ClockConfig = section(ClockConfig, "device microseconds to host time", counter_bits=64, ticks_per_frame=0, window=500)

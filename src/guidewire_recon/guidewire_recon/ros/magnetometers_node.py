@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import MagneticField
 
-from guidewire_recon.drivers.array_driver import array_driver
 from guidewire_recon.drivers.array_health import HealthMeter
+from guidewire_recon.drivers.array_source import array_driver
 from guidewire_recon.drivers.config import MagnetometersConfig
 from guidewire_recon.drivers.loaded_calibration import LoadedCalibration
 from guidewire_recon.ros.array_messages import ArrayWriter, SensorWriter, sensor_frame
