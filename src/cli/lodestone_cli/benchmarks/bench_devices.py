@@ -109,7 +109,8 @@ def image_rows(counts: Mapping[str, Any], case: str) -> list[Row]:
         rows.append(Row("live", f"{case}: {name}", "images_lost", share, "%", each.images))
     left, right = (counts[topic].latency_ms for topic in CAMERAS)
     pairs = np.array([max(left[number], right[number]) for number in left.keys() & right.keys()])
-    return rows + [Row("live", case, f"pair_latency_p{share}", float(np.percentile(pairs, share)), "ms", len(pairs)) for share in (50, 99)]
+    shares = {share: float(np.percentile(pairs, share)) if len(pairs) else float("inf") for share in (50, 99)}
+    return rows + [Row("live", case, f"pair_latency_p{share}", value, "ms", len(pairs)) for share, value in shares.items()]
 
 
 def load_rows(loads: list[Load], case: str) -> list[Row]:
