@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, str] = {
         "bench_replug",
         "bench_stop",
         "bench_faults",
+        "bench_devices",
         "bench_recorder",
         "bench_setup",
     )

@@ -38,6 +38,9 @@ RATE_HZ: Final[Mapping[str, float]] = {
 """Messages a second of what a fault benchmark watches; of both cameras together."""
 OFF: Final = ("em", "magnetometers", "stereo", "us_arm", "ultrasound", "xray")
 
+_STREAMS: Final = ("magnetometers", "us_arm")
+_VIDEOS: Final = ("ultrasound", "xray")
+
 
 @dataclass(frozen=True, slots=True)
 class WholeBench:
@@ -82,15 +85,19 @@ def whole_bench(out: Path, off: tuple[str, ...] = (), tools: int = 4) -> Iterato
     # A unix socket's path is short by law, a checkout's is not.
     with tempfile.TemporaryDirectory(prefix="lodestone_bench_") as folder:
         words = ["sim:=true", f"sim_tools:={tools}", f"sim_clock:={folder}/world", f"registration_file:={registration.resolve()}"]
-        words += [f"session_directory:={folder}/sessions", *(f"{name}:=false" for name in off), *_places(Path(folder))]
+        words += [f"session_directory:={folder}/sessions", *(f"{name}:=false" for name in off), *_places(Path(folder), off)]
         log = out / "launch.log"
         with running("bench", ["up", "bench.launch.yaml", *words], own_domain(), log) as launcher:
             yield WholeBench(launcher, log, Path(folder))
 
 
-def _places(folder: Path) -> list[str]:
-    """Where each emulator is found."""
-    words = [f"sim_port:={folder}/aurora.port", f"sim_control:={folder}/aurora.control"]
-    for device in ("magnetometers", "us_arm"):
-        words += [f"sim_{device}_port:={folder}/{device}.port", f"sim_{device}_control:={folder}/{device}.control"]
-    return [*words, *(f"sim_{device}:={folder}/{device}" for device in ("stereo",))]
+def _places(folder: Path, off: tuple[str, ...]) -> list[str]:
+    """Where each emulator is found, as arguments of the launch file; a device that is left out has none."""
+    places = {
+        "em": [f"sim_port:={folder}/aurora.port", f"sim_control:={folder}/aurora.control"],
+        "stereo": [f"sim_stereo:={folder}/stereo"],
+        **{name: [f"sim_{name}_port:={folder}/{name}.port", f"sim_{name}_control:={folder}/{name}.control"] for name in _STREAMS},
+        **{name: [f"sim_{name}_source:=unix:{folder}/{name}", f"sim_{name}_control:={folder}/{name}.control"] for name in _VIDEOS},
+    }
+    places["xray"].append(f"sim_xray_folder:={folder}/xray.files")
+    return [word for name, words in places.items() if name not in off for word in words]
