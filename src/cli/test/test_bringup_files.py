@@ -47,7 +47,7 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
-    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
+    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig", "time_calibration"}),
     ("ultrasound", UltrasoundDriverConfig, {"video.source", "video.clock.latency_s", "calibration", "rig", "preset"}),
     (
         "xray",
@@ -164,6 +164,8 @@ def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> 
     assert [spec.name for spec in plan.processes] == ["record_node-1"]
     given = parameters(plan, 0)
     assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
+
+
 def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_same_drivers(installed: Callable[..., Plan]) -> None:
     for name, package, node in (("ultrasound", "us_motion", "ultrasound_node"), ("xray", "xray_registration", "xray_node")):
         plan = installed(f"{name}.launch.yaml", sim="true")
