@@ -91,9 +91,9 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
 
 
 NOTES = (
-    "The background is the field without the magnet that each recording carries (G_reshape_lisa). How it was measured is not documented; it "
-    "is not the constant that a dipole with free gains leaves at the reference poses (13 counts off along z), and agrees within 0.5 to 1.2 "
-    "counts with what is left under a finite magnet. Rows with data1's background in data2 use nothing of data2 but its fields.",
+    "The background is the field without the magnet that each recording carries (G_reshape_lisa). How it was measured is not documented. "
+    "It is not the constant that a dipole with free gains leaves at the reference poses (13 counts off along z), and agrees within 0.5 to "
+    "1.2 counts with what is left under a finite magnet. Rows with data1's background in data2 use nothing of data2 but its fields.",
     "finite_gains: gains, strength, octupole of a magnet of finite size, and how far its middle lies along its axis from the reference.",
     "How much of a field counts as error of the model (0.1 %) was chosen by the cross-validation within data1.",
     "A pose without a result counts as infinitely far off. The reference tracker's own error is part of every figure.",
