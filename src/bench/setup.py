@@ -20,6 +20,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "array_emulator = lodestone_bench.emulators.array_emulator:main",
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]

@@ -13,6 +13,7 @@ import yaml
 
 from em_registration.config import RegistrationConfig
 from em_registration.drivers.config import AuroraConfig
+from guidewire_recon.drivers.config import MagnetometersConfig
 from lodestone_cli.checkout import find_checkout
 from lodestone_cli.launch_file.document import Entity, read_launch_file
 from lodestone_cli.launch_file.interpreter import Plan, read_plan
@@ -26,11 +27,18 @@ from lodestone_guidance.rig import parse_frames, poses_from_root
 CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.yaml"))
-PACKAGES = {"em_registration": "em_registration", "lodestone_guidance": "guidance", "lodestone_bench": "bench", "lodestone_cli": "cli"}
+PACKAGES = {
+    "em_registration": "em_registration",
+    "guidewire_recon": "guidewire_recon",
+    "lodestone_guidance": "guidance",
+    "lodestone_bench": "bench",
+    "lodestone_cli": "cli",
+}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
+    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
 ]
 
 
@@ -111,6 +119,17 @@ def test_threads_are_one_unless_asked_for_under_ros2_launch_too(installed: Calla
     for given, threads in (({}, "1"), ({"threads": "2"}, "2")):
         for spec in installed("em.launch.yaml", **given).processes:
             assert spec.environment["OMP_NUM_THREADS"] == spec.environment["OPENBLAS_NUM_THREADS"] == threads
+
+
+def test_the_array_in_simulation_is_the_same_driver_on_the_emulators_port(installed: Callable[..., Plan]) -> None:
+    plan = installed("magnetometers.launch.yaml", sim="true", sim_world="w.yaml")
+    emulator, driver = plan.processes[0].command, parameters(plan, 1)
+    assert Path(emulator[0]).name == "array_emulator" and "--world=w.yaml" in emulator
+    assert emulator[emulator.index("--link") + 1] == driver["stream.port"]
+    assert driver["calibration_file"] == str(LAUNCH / "rigs" / "simulated" / "magnetometers.yaml") and driver["rig"] == "simulated"
+    (alone,) = installed("magnetometers.launch.yaml", magnetometers_port="/dev/mine", rig="r", rigs="/x").processes
+    given = parameters(installed("magnetometers.launch.yaml", magnetometers_port="/dev/mine", rig="r", rigs="/x"), 0)
+    assert alone.respawn and given["stream.port"] == "/dev/mine" and given["calibration_file"] == "/x/r/magnetometers.yaml"
 
 
 def parameters(plan: Plan, number: int) -> dict[str, Any]:
