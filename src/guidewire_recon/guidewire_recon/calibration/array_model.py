@@ -22,6 +22,7 @@ PER_SENSOR = 15
 _MATRIX, _BIAS, _PLACE = slice(0, 9), slice(9, 12), slice(12, 15)
 _HUBER = 2.8
 _SETTLED = 1e-7
+_UNKNOWN_MM = 100.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +105,9 @@ def refine(start: State, data: Data, iterations: int) -> Refined:
     system = _System(state, data)
     rotation, magnet = _residuals(state, data)
     count = 3 * (np.isfinite(rotation[..., 0]).sum() + np.isfinite(magnet[..., 0]).sum())
-    unknowns = PER_SENSOR * len(state.matrix) + 2 * len(state.fields)
+    # A pose that is known is measured by its prior; one that is not takes five values of the fields.
+    free = 5 * len(state.poses) if data.pose_sigma_mm > _UNKNOWN_MM else 0
+    unknowns = PER_SENSOR * len(state.matrix) + 2 * len(state.fields) + free
     chi2 = 2.0 * cost / max(int(count) - unknowns, 1)
     return Refined(state, system.covariance(), rotation, magnet, chi2, converged)
 
@@ -245,7 +248,7 @@ class _System:
         self.U[-1, -1] += float(np.sum(strong * by_strength))
         self.g[-1] -= float(np.sum(strong * e))
         W = np.zeros((K, self.size, own.shape[-1]))
-        W[:, :-2] = (np.swapaxes(WJ, -1, -2) @ own).reshape(K, -1, own.shape[-1])
+        W[:, :-2] = (np.swapaxes(WJ, -1, -2) @ own).reshape(K, self.size - 2, own.shape[-1])
         W[:, -1] = np.einsum("ksi,ksie->ke", strong, own)
         heavy = own * weight[..., None, None]
         V = np.einsum("ksie,ksif->kef", heavy, own)
@@ -254,7 +257,9 @@ class _System:
     def step(self, damping: float) -> tuple[Array, Array, Array]:
         """Changes of sensors and scales (D,), fields (N, 3), poses (M, 6)."""
         S, g = self._reduced(damping)
-        common = -np.linalg.solve(S, g)
+        # Units differ by many orders of magnitude: T, mm, and numbers.
+        scale = 1.0 / np.sqrt(np.diag(S))
+        common = -scale * np.linalg.solve(S * np.outer(scale, scale), scale * g)
         own = []
         for W, V, h in self.groups:
             damped = _damped(V, damping)

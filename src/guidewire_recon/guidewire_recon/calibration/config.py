@@ -28,6 +28,7 @@ class MagnetConfig:
     strength_t_mm3: float | None = option(
         None, unit="T mm^3", doc="mu0 times its moment (remanence times volume); null when it is not known", minimum=1e-6
     )
+    strength_sigma: float = option(0.01, doc="error of that, as a share; counts where the field's strength is known too", minimum=1e-6)
     length_mm: float = option(10.0, unit="mm", doc="its length", minimum=0.0)
     radius_mm: float = option(5.0, unit="mm", doc="its radius", minimum=0.0)
     position_sigma_mm: float = option(0.05, unit="mm", doc="error of its known places, each axis", minimum=1e-6)

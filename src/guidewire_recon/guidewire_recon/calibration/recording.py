@@ -22,13 +22,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from guidewire_recon.drivers.ak09940a import LEAST, MOST, T_PER_COUNT
 from lodestone_core import se3
 from lodestone_core.checks import as_se3_stack
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 
-T_PER_COUNT = 1e-8
-LEAST, MOST = -131072, 131071
 _CSV = ("time_s", "sensor", "x", "y", "z")
 _POSE = ("mx", "my", "mz", "qx", "qy", "qz", "qw")
 
