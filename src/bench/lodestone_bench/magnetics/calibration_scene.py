@@ -29,7 +29,9 @@ class SceneConfig:
     """What is done with array and magnet."""
 
     turns: int = option(600, doc="samples while the array is turned", minimum=1)
-    turned_share: float = option(1.0, doc="share of the sphere that is turned through; below 1 a cap is left out", minimum=0.05, maximum=1.0)
+    turned_share: float = option(
+        1.0, doc="share of the sphere that is turned through; below 1 a cap is left out", minimum=0.05, maximum=1.0
+    )
     uniformity: float = option(2e-4, doc="how far the Earth's field differs from sensor to sensor indoors, as a share", minimum=0.0)
     holes: int = option(7, doc="holes of the jig along x and along y", minimum=1)
     reach_mm: float = option(75.0, unit="mm", doc="the outermost holes", minimum=1.0)
@@ -47,7 +49,7 @@ class SceneConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Taken:
-    """One recording: counts (N, S, 3), NaN for none; temperature (N, S) as the sensors say it; where the jig says the magnet is, or None."""
+    """One recording: counts (N, S, 3); temperature (N, S) as the sensors say it; where the jig says the magnet is (N, 4, 4), or None."""
 
     counts: Array
     temperature_degc: Array

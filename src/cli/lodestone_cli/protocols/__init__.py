@@ -3,5 +3,6 @@
 PROTOCOLS: dict[str, str] = {
     "em_internal": "lodestone_cli.protocols.em_internal:run",
     "em_detector": "lodestone_cli.protocols.em_detector:run",
+    "magnetometer_calibration": "lodestone_cli.protocols.magnetometer_calibration:run",
 }
 """Name in the protocol file -> the function that runs it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,30 +44,25 @@ def align(fields: Array, drawn: Array, most_turn_deg: float) -> Array:
     if 2 * np.count_nonzero(flipped) > S:
         flipped = ~flipped
     relative = np.array([t.R for t in turns])
-    off = _off(relative, drawn, np.flatnonzero(~flipped), most_turn_deg)
     wrong = [f"s{s:02d} (mirrored: one of its axes is reversed, or two are swapped)" for s in np.flatnonzero(flipped)]
-    if not flipped.any():
-        reference, common = off
-        for s in range(S):
-            R = common @ relative[s]
-            if _angle_deg(R @ drawn[s].T) > most_turn_deg:
-                wrong.append(f"s{s:02d} (drawn as '{nearest_axes(drawn[s])}', its axes lie along '{nearest_axes(R)}')")
-        del reference
+    R = _most_agreed(relative, drawn, np.flatnonzero(~flipped).tolist(), most_turn_deg) @ relative
+    if not wrong:
+        off = [s for s in range(S) if _angle_deg(R[s] @ drawn[s].T) > most_turn_deg]
+        wrong = [f"s{s:02d} (drawn as '{nearest_axes(drawn[s])}', its axes lie along '{nearest_axes(R[s])}')" for s in off]
     if wrong:
         remedy = "correct the firmware's axes, or say in `layout.axes` how the sensors are mounted"
         raise InputError("axes", expected="sensors turned as drawn", got="; ".join(wrong), remedy=remedy)
-    R = off[1] @ relative
     return np.asarray(_mean(drawn @ np.swapaxes(R, 1, 2)) @ R)
 
 
-def _off(relative: Array, drawn: Array, among: Array, most_turn_deg: float) -> tuple[int, Array]:
-    """The sensor on whose word most others agree with the drawing, and the turn of the first sensor's axes that it implies."""
-    best, found = -1, (0, np.eye(3))
+def _most_agreed(relative: Array, drawn: Array, among: Sequence[int], most_turn_deg: float) -> Array:
+    """The turn of the first sensor's axes on which most sensors agree with the drawing."""
+    best, found = -1, np.eye(3)
     for j in among:
         common = drawn[j] @ relative[j].T
         agree = sum(_angle_deg(common @ relative[s] @ drawn[s].T) <= most_turn_deg for s in among)
         if agree > best:
-            best, found = agree, (int(j), common)
+            best, found = agree, common
     return found
 
 

@@ -1,11 +1,11 @@
 """From recordings to the calibration of an array: checks, closed-form starts, joint refinement, and what it is worth.
 
-    1  slopes with temperature (warm-up recording)
-    2  an ellipsoid for each sensor (rotation recording): bias, gains, skew; scale by the strength of the field
-    3  turns of the sensors against one another: the field is the same at all of them
-    4  the array's own turn, the magnet's strength, its poses where they are not known (magnet recording less background)
-    5  everything at once (array_model.py), places included; every fifth place of the magnet is left out
-    6  the error at the places that were left out
+1  slopes with temperature (warm-up recording)
+2  an ellipsoid for each sensor (rotation recording): bias, gains, skew; scale by the strength of the field
+3  turns of the sensors against one another: the field is the same at all of them
+4  the array's own turn, the magnet's strength, its poses where they are not known (magnet recording less background)
+5  everything at once (array_model.py), places included; every fifth place of the magnet is left out
+6  the error at the places that were left out
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from guidewire_recon.calibration.recording import ArrayRecording, dwells
 from guidewire_recon.calibration.temperature import temperature_slopes
 from guidewire_recon.drivers.calibrated import ArrayCalibration
 from guidewire_recon.magnet_field import Magnet, cylinder_octupole_mm2, magnet_field
-from guidewire_recon.magnet_localisation import Located, LocalisationConfig, Localiser
+from guidewire_recon.magnet_localisation import LocalisationConfig, Localiser, Located
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 
@@ -118,7 +118,8 @@ class _Work:
             return None, np.zeros(0, dtype=np.bool_)
         still = np.nanmean(self._cooled(background).raw_T, axis=0)
         places, counts = dwells(self._cooled(magnet))
-        self.dwell_counts = counts
+        used = np.arange(0, len(places), max(1, -(-len(places) // self.config.most_poses)))
+        places, self.dwell_counts = places.taken(used), counts[used]
         places = replace(places, raw_T=places.raw_T - still)
         return places, np.arange(len(places)) % self.config.held_out == self.config.held_out - 1
 
@@ -132,7 +133,9 @@ class _Work:
             poses, measured = poses[~self.held], self.places.raw_T[~self.held]
         fields = np.nanmean(np.einsum("sij,nsj->nsi", np.linalg.inv(C), self.rotation.raw_T - bias), axis=1)
         known = self.places is not None and self.places.T_array_magnet is not None
-        sigma = self.noise / np.sqrt(np.maximum(self.dwell_counts[~self.held], 1.0))[:, None] if self.places is not None else np.zeros((0, 1))
+        sigma = (
+            self.noise / np.sqrt(np.maximum(self.dwell_counts[~self.held], 1.0))[:, None] if self.places is not None else np.zeros((0, 1))
+        )
         given = c.field_strength_t is not None
         data = Data(
             rotation=self.rotation.raw_T,
@@ -184,6 +187,10 @@ class _Work:
 
     def _check_frame(self, R: Array, measured: Array, modelled: Array, size: float) -> None:
         left = float(np.sqrt(np.sum((measured - modelled) ** 2) / np.sum(measured**2)))
+        mirror = best_turn(measured, modelled, mirrored=True)
+        if left > 0.3 and mirror.misfit < 0.3:
+            got = f"all sensors left-handed, their axes along '{nearest_axes(mirror.R, mirrored=True)}'"
+            raise InputError("axes", expected="right-handed axes", got=got, remedy="correct the axes in the firmware")
         if size <= 0.0 or left > 0.3:
             got = "fields of the opposite sign" if size <= 0.0 and left < 0.3 else f"{left:.0%} of the fields not explained"
             remedy = "give T_array_magnet in mm, the magnet's moment (south to north) along its z axis, in the frame of the array"

@@ -154,7 +154,7 @@ def _pose_prior(state: State, data: Data) -> Array:
     """(M, 6): how far each pose is from where it is said to be, over its sigma."""
     shift = (state.poses[:, :3, 3] - data.poses[:, :3, 3]) / data.pose_sigma_mm
     turn = state.poses[:, :3, :3] @ np.swapaxes(data.poses[:, :3, :3], 1, 2)
-    return np.concatenate([shift, se3.log(se3.make(turn, np.zeros(3)))[:, 3:] / data.pose_sigma_rad], axis=1)
+    return np.asarray(np.concatenate([shift, se3.log(se3.make(turn, np.zeros(3)))[:, 3:] / data.pose_sigma_rad], axis=1))
 
 
 def _priors(state: State, data: Data) -> tuple[Array, Array]:

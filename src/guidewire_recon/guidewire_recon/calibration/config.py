@@ -52,6 +52,7 @@ class CalibrationConfig:
     near_deg: float = option(25.0, unit="deg", doc="how near counts as covered", minimum=1.0)
     least_valid: float = option(0.8, doc="share of a sensor's samples that must be usable (no overflow)", minimum=0.0, maximum=1.0)
     least_poses: int = option(12, doc="fewest places of the magnet", minimum=4)
+    most_poses: int = option(250, doc="places of the magnet that are used, spread evenly", minimum=4)
     least_warming_k: float = option(4.0, unit="K", doc="smallest rise of temperature that gives a slope", minimum=0.1)
     held_out: int = option(5, doc="every so many-th place of the magnet is kept for the test", minimum=2)
     noise_t: float = option(1.2e-7, unit="T", doc="noise of one axis of one sample, where the recordings do not show it", minimum=1e-12)

@@ -8,7 +8,8 @@ Two formats beside bags (array_bag.py). NumPy's .npz, read without pickle:
     T_array_magnet    (N, 4, 4)  optional, mm: where the magnet was, its moment along its z axis
     array_id          ()         optional
 
-CSV, one row for each sensor of each sample, with a line of names: time_s, sensor, x, y, z [, temperature_degc] [, mx, my, mz, qx, qy, qz, qw].
+CSV, one row for each sensor of each sample under a line of names: time_s, sensor, x, y, z (counts); optional: temperature_degc, and mx, my,
+mz, qx, qy, qz, qw (place in mm and orientation of the magnet).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import csv
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +61,8 @@ class ArrayRecording:
     def taken(self, rows: npt.NDArray[np.intp]) -> ArrayRecording:
         """Some of its samples."""
         poses = None if self.T_array_magnet is None else self.T_array_magnet[rows]
-        values = {"raw_T": self.raw_T[rows], "temperature_degc": self.temperature_degc[rows], "time_s": self.time_s[rows]}
-        return replace(self, **values, T_array_magnet=poses)
+        raw, warmth, times = self.raw_T[rows], self.temperature_degc[rows], self.time_s[rows]
+        return replace(self, raw_T=raw, temperature_degc=warmth, time_s=times, T_array_magnet=poses)
 
 
 def recording_of(
@@ -130,7 +132,9 @@ def _read_csv(path: Path) -> ArrayRecording:
     sensors = table["sensor"]
     count = int(sensors.max()) + 1 if np.isfinite(sensors).all() and sensors.max() < 256 else 0
     if count < 1 or len(sensors) % count or not np.array_equal(sensors, np.tile(np.arange(count), len(sensors) // count)):
-        raise InputError(f"{path}, sensor", expected="0, 1, ... of all sensors again and again", got="another order", remedy="sort the rows")
+        raise InputError(
+            f"{path}, sensor", expected="0, 1, ... of all sensors again and again", got="another order", remedy="sort the rows"
+        )
     shape = (-1, count)
     counts = np.stack([table[name].reshape(shape) for name in ("x", "y", "z")], axis=-1)
     temperature = table["temperature_degc"].reshape(shape) if "temperature_degc" in table else None
@@ -157,7 +161,7 @@ def dwells(recording: ArrayRecording) -> tuple[ArrayRecording, npt.NDArray[np.in
         return recording, np.ones(len(recording), dtype=np.intp)
     new = np.any(np.abs(np.diff(poses, axis=0)) > 1e-9, axis=(1, 2))
     starts = np.concatenate([[0], np.flatnonzero(new) + 1, [len(poses)]])
-    spans = [slice(int(a), int(b)) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    spans = [slice(int(a), int(b)) for a, b in pairwise(starts)]
     raw = np.array([_middle(recording.raw_T[span]) for span in spans])
     temperature = np.array([_middle(recording.temperature_degc[span]) for span in spans])
     first = np.asarray(starts[:-1], dtype=np.intp)
