@@ -14,7 +14,7 @@ from lodestone_core.types import Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """The rotation (or reflection) that takes one set of vectors to another; `misfit`: RMS of what is left over the RMS of the vectors."""
+    """The rotation (or reflection) that, with a scale, takes one set of vectors to another; `misfit`: RMS of what is left over the RMS."""
 
     R: Array
     misfit: float
@@ -27,7 +27,8 @@ def best_turn(source: Array, target: Array, mirrored: bool = False) -> Turn:
     U, _, Vt = np.linalg.svd(b.T @ a)
     sign = np.sign(np.linalg.det(U @ Vt)) * (-1.0 if mirrored else 1.0)
     R = U @ np.diag([1.0, 1.0, sign]) @ Vt
-    left = a @ R.T - b
+    turned = a @ R.T
+    left = turned * (np.sum(turned * b) / max(np.sum(a**2), np.finfo(np.float64).tiny)) - b
     return Turn(R, float(np.sqrt(np.sum(left**2) / max(np.sum(b**2), np.finfo(np.float64).tiny))))
 
 

@@ -11,11 +11,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from guidewire_recon.calibration.alignment import align, best_turn
+from guidewire_recon.calibration.alignment import Turn, align, best_turn
 from guidewire_recon.calibration.array_checks import check_count, check_coverage, check_recordings
 from guidewire_recon.calibration.array_model import PER_SENSOR, Data, Refined, State, model_magnet, refine
 from guidewire_recon.calibration.config import CalibrationConfig
@@ -32,6 +33,7 @@ from lodestone_core.types import Array
 _FREE = 1e3
 _SAMENESS_FLOOR_T = 1e-10
 _ASSUMED_T = 5e-5
+_EXPLAINED = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,9 +135,9 @@ class _Work:
             poses, measured = poses[~self.held], self.places.raw_T[~self.held]
         fields = np.nanmean(np.einsum("sij,nsj->nsi", np.linalg.inv(C), self.rotation.raw_T - bias), axis=1)
         known = self.places is not None and self.places.T_array_magnet is not None
-        sigma = (
-            self.noise / np.sqrt(np.maximum(self.dwell_counts[~self.held], 1.0))[:, None] if self.places is not None else np.zeros((0, 1))
-        )
+        sigma = np.zeros((0, 1))
+        if self.places is not None:
+            sigma = self.noise / np.sqrt(np.maximum(self.dwell_counts[~self.held], 1.0))[:, None]
         given = c.field_strength_t is not None
         data = Data(
             rotation=self.rotation.raw_T,
@@ -178,23 +180,25 @@ class _Work:
         turned = np.einsum("ij,msj->msi", turn.R, fields)
         known = np.isfinite(turned).all(axis=-1)
         size = float(np.sum(turned[known] * unit[known]) / np.sum(unit[known] ** 2))
-        self._check_frame(turn.R, turned[known], size * unit[known], size)
+        self._check_frame(turn, fields[known], unit[known])
         if self.config.field_strength_t is None:
             assert given is not None
             # The scale of the fields was assumed: the magnet corrects it.
             return C @ turn.R.T * (size / given), strength * given / size, float(np.log(given)), poses
         return C @ turn.R.T, strength, float(np.log(given or size)), poses
 
-    def _check_frame(self, R: Array, measured: Array, modelled: Array, size: float) -> None:
-        left = float(np.sqrt(np.sum((measured - modelled) ** 2) / np.sum(measured**2)))
+    def _check_frame(self, turn: Turn, measured: Array, modelled: Array) -> None:
+        """Raises InputError unless some turn of the array, and a small one, explains the fields of the magnet."""
         mirror = best_turn(measured, modelled, mirrored=True)
-        if left > 0.3 and mirror.misfit < 0.3:
-            got = f"all sensors left-handed, their axes along '{nearest_axes(mirror.R, mirrored=True)}'"
-            raise InputError("axes", expected="right-handed axes", got=got, remedy="correct the axes in the firmware")
-        if size <= 0.0 or left > 0.3:
-            got = "fields of the opposite sign" if size <= 0.0 and left < 0.3 else f"{left:.0%} of the fields not explained"
+        if turn.misfit > _EXPLAINED:
+            axes = nearest_axes(mirror.R, mirrored=True)
             remedy = "give T_array_magnet in mm, the magnet's moment (south to north) along its z axis, in the frame of the array"
-            raise InputError("poses of the magnet", expected="poses that explain the fields", got=got, remedy=remedy)
+            got = f"{turn.misfit:.0%} of the fields not explained"
+            if mirror.misfit <= _EXPLAINED:
+                got = "fields of the opposite sign" if axes == "-x -y -z" else f"left-handed sensors, all with axes along '{axes}'"
+                remedy = "turn the magnet's poses over" if axes == "-x -y -z" else "correct the axes in the firmware"
+            raise InputError("magnet recording", expected="poses that explain the fields", got=got, remedy=remedy)
+        R = turn.R
         angle = float(np.degrees(np.arccos(np.clip(0.5 * (np.trace(R) - 1.0), -1.0, 1.0))))
         if angle > self.config.layout.most_turn_deg:
             got = f"the array turned by {angle:.0f} degrees, its axes along '{nearest_axes(R)}'"
@@ -256,7 +260,7 @@ class _Work:
             chi2=refined.chi2,
         )
 
-    def _held_out(self, K: Array, state: State) -> float:
+    def _held_out(self, K: npt.NDArray[np.floating[Any]], state: State) -> float:
         if self.places is None or self.places.T_array_magnet is None or not self.held.any():
             return float("nan")
         poses = self.places.T_array_magnet[self.held]

@@ -147,7 +147,7 @@ def _cost(state: State, data: Data) -> float:
 
 
 def _sameness(state: State, data: Data) -> Array:
-    return (np.linalg.norm(state.fields, axis=1) - state.uniform_T) / data.sameness_T
+    return np.asarray((np.linalg.norm(state.fields, axis=1) - state.uniform_T) / data.sameness_T)
 
 
 def _pose_prior(state: State, data: Data) -> Array:
@@ -290,7 +290,7 @@ class _System:
 
 
 def _damped(V: Array, damping: float) -> Array:
-    return V * (1.0 + damping * np.eye(V.shape[-1]))
+    return np.asarray(V * (1.0 + damping * np.eye(V.shape[-1])))
 
 
 def _moved(state: State, common: Array, fields: Array, poses: Array) -> State:
