@@ -145,6 +145,7 @@ class _Work:
             magnet=measured,
             magnet_sigma=np.broadcast_to(sigma, measured.shape[:2]),
             octupole_mm2=cylinder_octupole_mm2(c.magnet.length_mm, c.magnet.radius_mm),
+            rest_sigma=self.noise / np.sqrt(len(self.recordings.background or [0])),
             drawn_mm=self.drawn_mm,
             drawn_sigma_mm=c.layout.position_sigma_mm,
             poses=poses,
@@ -157,7 +158,7 @@ class _Work:
             log_strength_sigma=self._strength_sigma(given),
             held_together=self.places is None,
         )
-        return State(C, bias, self.drawn_mm.copy(), strength, log_strength, fields, poses), data
+        return State(C, bias, self.drawn_mm.copy(), np.zeros_like(bias), strength, log_strength, fields, poses), data
 
     def _strength_sigma(self, given: bool) -> float:
         """Of the log: fixed where it sets the scale, or where nothing depends on it; else as well as it is known."""

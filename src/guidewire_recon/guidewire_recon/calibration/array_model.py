@@ -1,11 +1,11 @@
 """Joint refinement of all sensors of an array: every raw value of every recording in one least-squares problem.
 
     rotation recording:  raw_ni = C_i B_n + b_i,  |B_n| = F       (a uniform field: the same at every sensor)
-    magnet recording:    raw_mi = C_i f(p_i; T_m)                 (background taken off, so without bias)
+    magnet recording:    raw_mi = C_i f(p_i; T_m) + o_i           (background taken off, so without bias; o_i: the noise of the background)
 
-Unknown of each sensor: C (3x3), b (3), p (3). Each B_n, and each pose T_m about where it is said to be, belongs to one sample alone and is
-eliminated (Schur complement), so that a step costs one system of 15 unknowns a sensor. F or the magnet's strength is free, one of them.
-Levenberg and Marquardt's damping, Huber's weights on the three values of a sensor. Units: T, mm, rad.
+Unknown of each sensor: C (3x3), b (3), p (3), o (3). Each B_n, and each pose T_m about where it is said to be, belongs to one sample alone
+and is eliminated (Schur complement), so that a step costs one system of 18 unknowns a sensor. Of F and the magnet's
+strength one is free. Levenberg and Marquardt's damping, Huber's weights on the three values of a sensor. Units: T, mm, rad.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from guidewire_recon.magnet_field import Magnet, field_and_derivatives
 from lodestone_core import se3
 from lodestone_core.types import Array
 
-PER_SENSOR = 15
-_MATRIX, _BIAS, _PLACE = slice(0, 9), slice(9, 12), slice(12, 15)
+PER_SENSOR = 18
+_MATRIX, _BIAS, _PLACE, _REST = slice(0, 9), slice(9, 12), slice(12, 15), slice(15, 18)
 _HUBER = 2.8
 _SETTLED = 1e-7
 _UNKNOWN_MM = 100.0
@@ -27,14 +27,15 @@ _UNKNOWN_MM = 100.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """All unknowns: C (S, 3, 3), bias (S, 3) T, place (S, 3) mm, strength F of the uniform field, log of the magnet's strength,
+    """All unknowns: C (S, 3, 3), bias (S, 3) T, place (S, 3) mm, rest of the background (S, 3) T, strength F of the uniform field in T.
 
-    fields (N, 3) T of the rotation samples, poses (M, 4, 4) of the magnet.
+    `log_strength` of the magnet, fields (N, 3) T of the rotation samples, poses (M, 4, 4) of the magnet.
     """
 
     matrix: Array
     bias: Array
     place: Array
+    rest: Array
     uniform_T: float
     log_strength: float
     fields: Array
@@ -54,6 +55,7 @@ class Data:
     magnet: Array
     magnet_sigma: Array
     octupole_mm2: float
+    rest_sigma: Array
     drawn_mm: Array
     drawn_sigma_mm: float
     poses: Array
@@ -69,8 +71,9 @@ class Data:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refined:
-    """The minimum; `covariance` (15 S + 2, 15 S + 2): matrix row by row, bias, place of each sensor, then F and the log of the strength.
+    """The minimum.
 
+    `covariance` (18 S + 2, 18 S + 2): of each sensor the matrix row by row, bias, place, rest; then F and the log of the strength.
     `rotation` (N, S, 3) and `magnet` (M, S, 3): residuals over their noise. `chi2`: mean squared residual over the expected.
     """
 
@@ -126,7 +129,8 @@ def _magnet_fields(place: Array, poses: Array, magnet: Magnet) -> tuple[Array, A
 def _residuals(state: State, data: Data) -> tuple[Array, Array]:
     rotation = (data.rotation - np.einsum("sij,nj->nsi", state.matrix, state.fields) - state.bias) / data.rotation_sigma[..., None]
     magnet = Magnet(float(np.exp(state.log_strength)), data.octupole_mm2)
-    return rotation, (data.magnet - model_magnet(state.matrix, state.place, state.poses, magnet)) / data.magnet_sigma[..., None]
+    modelled = model_magnet(state.matrix, state.place, state.poses, magnet) + state.rest
+    return rotation, (data.magnet - modelled) / data.magnet_sigma[..., None]
 
 
 def _huber(r: Array) -> tuple[Array, Array]:
@@ -158,7 +162,7 @@ def _pose_prior(state: State, data: Data) -> Array:
 
 
 def _priors(state: State, data: Data) -> tuple[Array, Array]:
-    """Residuals (R,) on sensors and scales, and their derivatives (R, 15 S + 2)."""
+    """Residuals (R,) on sensors and scales, and their derivatives (R, 18 S + 2)."""
     S = len(state.matrix)
     size = PER_SENSOR * S + 2
     residuals, rows = [], []
@@ -168,6 +172,10 @@ def _priors(state: State, data: Data) -> tuple[Array, Array]:
             row[PER_SENSOR * s + 12 + axis] = 1.0 / data.drawn_sigma_mm
             rows.append(row)
             residuals.append((state.place[s, axis] - data.drawn_mm[s, axis]) / data.drawn_sigma_mm)
+            row = np.zeros(size)
+            row[PER_SENSOR * s + 15 + axis] = 1.0 / data.rest_sigma[s]
+            rows.append(row)
+            residuals.append(state.rest[s, axis] / data.rest_sigma[s])
     scales = ((state.uniform_T, data.uniform_T, data.uniform_sigma_T), (state.log_strength, data.log_strength, data.log_strength_sigma))
     for index, (value, expected, sigma) in enumerate(scales):
         if np.isfinite(sigma):
@@ -220,6 +228,7 @@ class _System:
         J = np.zeros((K, S, 3, PER_SENSOR))
         for a in range(3):
             J[:, :, a, 3 * a : 3 * a + 3] = field
+            J[:, :, a, 15 + a] = 1.0
         slope = state.matrix @ by_place
         J[..., _PLACE] = slope
         turned = -(state.matrix @ by_axis) @ se3.hat(state.poses[:, :3, 2])[:, None]
@@ -302,6 +311,7 @@ def _moved(state: State, common: Array, fields: Array, poses: Array) -> State:
         matrix=state.matrix + sensors[:, _MATRIX].reshape(S, 3, 3),
         bias=state.bias + sensors[:, _BIAS],
         place=state.place + sensors[:, _PLACE],
+        rest=state.rest + sensors[:, _REST],
         uniform_T=state.uniform_T + float(common[-2]),
         log_strength=state.log_strength + float(common[-1]),
         fields=state.fields + fields,
