@@ -113,7 +113,7 @@ def _reversed(r: Recordings) -> Recordings:
 
 def _cold(r: Recordings) -> Recordings:
     assert r.warm_up is not None
-    return replace(r, warm_up=r.warm_up.taken(np.arange(len(r.warm_up) - 100, len(r.warm_up))))
+    return replace(r, warm_up=r.warm_up.taken(np.arange(3 * len(r.warm_up) // 4, len(r.warm_up))))
 
 
 BAD: Mapping[str, tuple[Callable[[Recordings], Recordings], str]] = {
