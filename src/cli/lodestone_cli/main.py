@@ -197,6 +197,25 @@ def time(
     raise typer.Exit(command.run(command.Options(*options)))
 
 
+@calibrate.command()
+def magnetometers(
+    rotation: Annotated[Path, typer.Option("--rotation", help="The array turned about all axes in a uniform field (bag, .npz, .csv).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New file for the calibration, such as rigs/NAME/magnetometers.yaml.")],
+    rig: Annotated[str, typer.Option("--rig", help="Name of the rig that the array belongs to.")],
+    magnet: Annotated[Path | None, typer.Option("--magnet", help="A magnet moved over the array at rest.")] = None,
+    background: Annotated[Path | None, typer.Option("--background", help="The array at the same place without the magnet.")] = None,
+    warm_up: Annotated[Path | None, typer.Option("--warm-up", help="The array at rest from a cold start.")] = None,
+    topic: Annotated[str, typer.Option("--topic", help="Raw topic of the array in bags.")] = "/magnetometers/array_raw",
+    pose_topic: Annotated[str, typer.Option("--pose-topic", help="Poses of the magnet in the array's frame (PoseStamped).")] = "",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with field strength, magnet, layout and limits.")] = None,
+) -> None:
+    """Find gains, axes, biases, places and temperature slopes of an array of magnetometers."""
+    from lodestone_cli.commands import calibrate_magnetometers as command
+
+    options = command.Options(rotation, magnet, background, warm_up, out, rig, topic, pose_topic, config)
+    raise typer.Exit(command.run(options))
+
+
 @app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Recordings; all when none is given.")] = None,

@@ -5,5 +5,6 @@ PROTOCOLS: dict[str, str] = {
     "em_detector": "lodestone_cli.protocols.em_detector:run",
     "latency_calibration": "lodestone_cli.protocols.latency_calibration:run",
     "probe_calibration": "lodestone_cli.protocols.probe_calibration:run",
+    "magnetometer_calibration": "lodestone_cli.protocols.magnetometer_calibration:run",
 }
 """Name in the protocol file -> the function that runs it."""
