@@ -48,13 +48,18 @@ def add_video_options(parser: argparse.ArgumentParser, rate_hz: float) -> None:
     parser.add_argument("--send", help="send this request to the emulator at --control, print its answer, and end")
 
 
-def serve(options: argparse.Namespace, program: str, devices: Mapping[str, VideoDevice]) -> int:
-    """Run the devices until SIGINT or SIGTERM, or send a request; the exit code: 0, 1 for a refused request, 2 for bad input."""
+def serve(
+    options: argparse.Namespace, program: str, devices: Mapping[str, VideoDevice], make: Callable[..., VideoEmulator] = VideoEmulator
+) -> int:
+    """Run the devices until SIGINT or SIGTERM, or send a request; the exit code: 0, 1 for a refused request, 2 for bad input.
+
+    `make` is VideoEmulator, or a kind of it that understands further requests.
+    """
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
         if options.send is not None:
             return _send(options.control, options.send)
-        emulator = _emulator(options, devices)
+        emulator = _emulator(options, devices, make)
         for number in (signal.SIGINT, signal.SIGTERM):  # before there is a path that a signal could leave behind
             signal.signal(number, lambda *_: emulator.stop())
         emulator.open()
@@ -65,7 +70,7 @@ def serve(options: argparse.Namespace, program: str, devices: Mapping[str, Video
     return 0
 
 
-def _emulator(options: argparse.Namespace, devices: Mapping[str, VideoDevice]) -> VideoEmulator:
+def _emulator(options: argparse.Namespace, devices: Mapping[str, VideoDevice], make: Callable[..., VideoEmulator]) -> VideoEmulator:
     values = {"rate_hz": options.rate, "latency_s": 1e-3 * options.latency_ms, "drift_ppm": options.drift_ppm, "code": not options.no_code}
     config = load_config(VideoConfig, values, "options")
     world = read_world(Path(options.world) if options.world else None)
@@ -75,7 +80,7 @@ def _emulator(options: argparse.Namespace, devices: Mapping[str, VideoDevice]) -
         name: VideoServer(device.source(world), device.url, config, options.seed + number)
         for number, (name, device) in enumerate(devices.items())
     }
-    return VideoEmulator(servers, clock.elapsed_s, options.control, Schedule(entries))
+    return make(servers, clock.elapsed_s, options.control, Schedule(entries))
 
 
 def _send(control: Path | None, text: str) -> int:

@@ -59,6 +59,11 @@ class VideoServer:
         self._frozen: Image | None = None
         self._next = 0
 
+    @property
+    def source(self) -> FrameSource:
+        """What it sees."""
+        return self._source
+
     def open(self, now_s: float) -> None:
         """Plug it in. Raises InputError when the address cannot be had."""
         self.socket.listen()

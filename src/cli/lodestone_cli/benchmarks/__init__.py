@@ -11,6 +11,8 @@ BENCHMARKS: dict[str, str] = {
         "bench_registration",
         "bench_replug",
         "bench_stop",
+        "bench_faults",
+        "bench_devices",
         "bench_recorder",
         "bench_setup",
     )
