@@ -56,7 +56,7 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ),
     ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
     ("us_arm", ArmConfig, US_ARM_GIVEN),
-    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
+    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "time_calibration", "views.file"}),
 ]
 
 
