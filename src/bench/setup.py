@@ -26,6 +26,7 @@ setup(
             "arm_emulator = lodestone_bench.emulators.arm:main",
             "ultrasound_emulator = lodestone_bench.emulators.ultrasound:main",
             "xray_emulator = lodestone_bench.emulators.xray:main",
+            "world_node = lodestone_bench.ros.world_node:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]
     },

@@ -32,6 +32,8 @@ CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.yaml"))
 PACKAGES = {
+    "lodestone_core": "core",
+    "em_registration": "em_registration",
     "em_registration": "em_registration",
     "guidewire_recon": "guidewire_recon",
     "us_motion": "us_motion",
@@ -129,6 +131,8 @@ def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Cal
     assert "--world=" in emulator, "a world that is not given must not swallow the next option"
     assert Path(given["urdf"]).is_file() and Path(given["calibration_file"]).is_file() and given["rig"] == "simulated"
     assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
+
+
 def test_stereo_in_simulation_gives_the_emulators_addresses_to_the_same_driver(installed: Callable[..., Plan]) -> None:
     plan = installed("stereo.launch.yaml", sim="true")
     assert [Path(spec.command[0]).name for spec in plan.processes] == ["stereo_emulator", "stereo_node"]
@@ -155,6 +159,11 @@ def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..
     assert parameters(plan, 1)["port"] == played["port_link"]
 
 
+def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> None:
+    plan = installed("record.launch.yaml", images="false", topics="/a /b")
+    assert [spec.name for spec in plan.processes] == ["record_node-1"]
+    given = parameters(plan, 0)
+    assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
 def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_same_drivers(installed: Callable[..., Plan]) -> None:
     for name, package, node in (("ultrasound", "us_motion", "ultrasound_node"), ("xray", "xray_registration", "xray_node")):
         plan = installed(f"{name}.launch.yaml", sim="true")
