@@ -48,7 +48,7 @@ class Desk:
         self.test.create_subscription(UltrasoundGeometry, "ultrasound/geometry", self.geometry.append, qos.DEVICE)
         self.test.create_subscription(Image, "ultrasound/mask", self.masks.append, qos.latched())
         self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        given = {"video.source": self.url, "video.reopen_max_s": 0.3, "calibration": str(CALIBRATION), **parameters}
+        given = {"video.source": self.url, "video.reopen_max_s": 0.3, "calibration_file": str(CALIBRATION), **parameters}
         self.node = UltrasoundNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
         self.executor.add_node(self.node)
         self.executor.add_node(self.test)
@@ -142,7 +142,7 @@ def test_each_fault_is_named_and_passes(desk: Callable[..., Desk]) -> None:
 
 
 def test_without_calibration_images_go_out_and_the_geometry_says_why_it_is_not_valid(desk: Callable[..., Desk]) -> None:
-    d = desk(calibration="")
+    d = desk(calibration_file="")
     d.wait(lambda: len(d.geometry) > 3 and len(d.images) > 3)
     assert not d.geometry[-1].valid and "calibration" in d.geometry[-1].detail and np.isnan(d.geometry[-1].apex).all()
     assert not d.masks

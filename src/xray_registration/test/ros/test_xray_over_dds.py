@@ -53,7 +53,7 @@ class Desk:
         self.test.create_subscription(XrayGeometry, "xray/geometry", self.geometry.append, qos.DEVICE)
         self.test.create_subscription(TFMessage, "/tf", self.edges.append, qos.TF)
         self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        given = {"kind": kind, "video.source": f"unix:{folder}/video", "folder.path": str(self.folder), "calibration": calibration}
+        given = {"kind": kind, "video.source": f"unix:{folder}/video", "folder.path": str(self.folder), "calibration_file": calibration}
         given |= {"folder.poll_s": 0.05, "folder.settle_s": 0.1, "video.reopen_max_s": 0.3}
         self.node = XrayNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
         self.executor.add_node(self.node)
