@@ -102,6 +102,10 @@ def test_video_over_a_socket_stalls_and_comes_again(tmp_path: Path) -> None:
         wait(lambda: "no image" in source.status.problem or "silent" in source.status.problem)
         seen = len(frames)
         wait(lambda: len(frames) > seen + 3 and not source.status.problem)
+        emulator.request({"do": "freeze", "for_s": 1.5})
+        wait(lambda: "last picture is held" in source.status.note)
+        assert not source.status.problem
+        wait(lambda: not source.status.note)
         emulator.request({"do": "black"})
         wait(lambda: bool(frames[-1].header.problems))
         assert "black" in frames[-1].header.problems[0]
