@@ -158,6 +158,24 @@ def em(
 
 
 @calibrate.command()
+def arm(
+    bag: Annotated[Path, typer.Argument(help="A recording of the arm and of a tracker whose sensor is fixed to the probe.")],
+    calibration: Annotated[Path, typer.Option("--calibration", help="The calibration that the arm was recorded with (us_arm).")],
+    urdf: Annotated[Path, typer.Option("--urdf", help="URDF of the arm.")],
+    topic: Annotated[str, typer.Option("--topic", help="Poses of the sensor (PoseStamped).")],
+    joints: Annotated[str, typer.Option("--joints", help="Joint angles (JointState).")] = "/us_arm/measured_js",
+    base: Annotated[str, typer.Option("--base", help="Link that stands still.")] = "us_arm_base",
+    probe: Annotated[str, typer.Option("--probe", help="Link that carries the sensor.")] = "us_probe",
+    out: Annotated[Path, typer.Option("--out", "-o", help="New YAML file for the calibration.")] = Path("us_arm.yaml"),
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the calibration.")] = None,
+) -> None:
+    """Find the index angles of the ultrasound arm, and joints that count the other way, from a tracker's poses of the probe."""
+    from lodestone_cli.commands import calibrate_arm as command
+
+    raise typer.Exit(command.run(command.Options(bag, calibration, urdf, topic, joints, base, probe, out, config)))
+
+
+@calibrate.command()
 def time(
     bag: Annotated[Path, typer.Argument(help="A bag of at least 20 s in which all streams saw one quick, irregular motion.")],
     rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
@@ -216,7 +234,9 @@ def data(
 @app.command()
 def truth(
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the files.")],
-    world: Annotated[Path | None, typer.Option("--world", help="World of the simulated bench (YAML) [default: the simulated rig's].")] = None,
+    world: Annotated[
+        Path | None, typer.Option("--world", help="World of the simulated bench (YAML) [default: the simulated rig's].")
+    ] = None,
     duration: Annotated[float, typer.Option("--duration", "-d", min=0.001, help="Seconds of the world from its beginning.")] = 60.0,
 ) -> None:
     """Write where everything in the simulated world really is into CSV, NPZ and YAML files; the same seed gives the same bytes."""

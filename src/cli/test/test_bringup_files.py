@@ -49,6 +49,14 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
     ("ultrasound", UltrasoundDriverConfig, {"video.source", "calibration_file", "time_calibration", "rig", "preset"}),
     ("xray", XrayDriverConfig, {"kind", "video.source", "folder.path", "calibration_file", "time_calibration", "rig"}),
+    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig", "time_calibration"}),
+    ("ultrasound", UltrasoundDriverConfig, {"video.source", "video.clock.latency_s", "calibration", "rig", "preset"}),
+    (
+        "xray",
+        XrayDriverConfig,
+        {"kind", "video.source", "video.clock.latency_s", "folder.path", "folder.latency_s", "calibration", "rig"},
+    ),
+    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
     ("us_arm", ArmConfig, US_ARM_GIVEN),
     ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
 ]
@@ -158,6 +166,8 @@ def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> 
     assert [spec.name for spec in plan.processes] == ["record_node-1"]
     given = parameters(plan, 0)
     assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
+
+
 def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_same_drivers(installed: Callable[..., Plan]) -> None:
     for name, package, node in (("ultrasound", "us_motion", "ultrasound_node"), ("xray", "xray_registration", "xray_node")):
         plan = installed(f"{name}.launch.yaml", sim="true")
