@@ -216,6 +216,28 @@ def magnetometers(
     raise typer.Exit(command.run(options))
 
 
+@calibrate.command()
+def ultrasound(
+    recording: Annotated[Path, typer.Argument(help="Bag, video or folder of pictures of at least 10 images while the probe moved.")],
+    rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
+    depth: Annotated[float, typer.Option("--depth", min=1.0, help="Depth that the machine shows, mm.")],
+    preset: Annotated[str, typer.Option("--preset", help="Name of this depth.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New calibration file.")] = Path("ultrasound.yaml"),
+    face_radius: Annotated[float, typer.Option("--face-radius", min=0.0, help="Radius of the probe's face, mm [default: its arc].")] = 0.0,
+    crop: Annotated[str, typer.Option("--crop", metavar="LEFT,TOP,WIDTH,HEIGHT", help="Part of the video that is the image, px.")] = "",
+    add_to: Annotated[Path | None, typer.Option("--add-to", help="Calibration with further presets, which are kept.")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", metavar="X0,Y0,X1,Y1=MM", help="Two places of known distance.")] = None,
+    topic: Annotated[str, typer.Option("--topic", help="Images in a bag.")] = "ultrasound/image_raw",
+    device: Annotated[str, typer.Option("--device", help="Machine and probe, for the record.")] = "ultrasound machine",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the fit.")] = None,
+) -> None:
+    """Find the fan in ultrasound video and the size of a pixel, for one depth of the machine."""
+    from lodestone_cli.commands import calibrate_ultrasound as command
+
+    options = (recording, rig, preset, depth, out, face_radius, crop, add_to, tuple(target or ()), topic, device, config)
+    raise typer.Exit(command.run(command.Options(*options)))
+
+
 @app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Recordings; all when none is given.")] = None,
