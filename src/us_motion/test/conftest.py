@@ -12,10 +12,13 @@ import pytest
 
 from lodestone_bench.emulators.arm import ArmRecords
 from lodestone_bench.world.arm import ArmWorld
-from lodestone_bench.world.arm_config import ArmConfig
+from lodestone_bench.world.arm_config import ArmConfig as WorldConfig
 from lodestone_core.device.stream import Arrival
 from us_motion.arm_calibration import ArmCalibration, load_arm_calibration
+from us_motion.drivers.arm_files import Arm
 from us_motion.drivers.arm_tracker import ArmTracker
+from us_motion.drivers.config import ArmConfig
+from us_motion.drivers.stored_home import StoredHome
 from us_motion.kinematics import Chain
 from us_motion.types import ArmSample
 from us_motion.urdf import read_chain
@@ -36,13 +39,16 @@ def calibration() -> ArmCalibration:
 class Rig:
     """The world's encoders and the tracker, frame by frame on a clock of their own; frames can be left out."""
 
-    def __init__(self, calibration: ArmCalibration | None, chain: Chain | None, config: ArmConfig | None = None, **tracker: Any) -> None:
-        self.records = ArmRecords(ArmWorld(config))
+    def __init__(self, arm: Arm, world: ArmWorld, config: ArmConfig) -> None:
+        self.records = ArmRecords(world)
         self.samples: list[ArmSample] = []
-        self.make = lambda: ArmTracker(calibration, chain, self.samples.append, lambda steady_ns: steady_ns + 10**18, **tracker)
+        self.arm, self.config = arm, config
         self.tracker = self.make()
         self.world_s, self.booted_s, self.sequence, self.opening = 0.0, 0.0, 0, 1
         self.reason = ""
+
+    def make(self) -> ArmTracker:
+        return ArmTracker(self.config, self.arm, self.samples.append, lambda steady_ns: steady_ns + 10**18)
 
     def hello(self) -> None:
         self.give(self.records.hello(self.device_us()))
@@ -53,9 +59,18 @@ class Rig:
         for _ in range(round(100 * seconds)):
             self.world_s = round(self.world_s + 0.01, 6)
             body = self.records.record(self.sequence, self.device_us(), self.world_s)
-            self.sequence += 1
+            self.sequence = (self.sequence + 1) % 2**32
             if heard:
                 self.give(body)
+        return self.samples[first:]
+
+    def until_valid(self, limit_s: float = 25.0) -> list[ArmSample]:
+        """As `run`, a tenth of a second beyond the moment from which all joints hold."""
+        first, end_s = len(self.samples), self.world_s + limit_s
+        self.run(0.1)
+        while not self.samples[-1].valid:
+            assert self.world_s < end_s, self.samples[-1].detail
+            self.run(0.1)
         return self.samples[first:]
 
     def restart_device(self) -> None:
@@ -85,12 +100,12 @@ class Rig:
 
 @pytest.fixture
 def rig(calibration: ArmCalibration, chain: Chain) -> Callable[..., Rig]:
-    """Makes a rig; `encoders` changes the world's encoders, everything else goes to the tracker."""
+    """Makes a rig; `encoders` changes the world's encoders, `home` keeps homings, everything else goes into the driver's configuration."""
 
-    def make(encoders: dict[str, Any] | None = None, calibrated: bool = True, **tracker: Any) -> Rig:
-        base = ArmConfig()
-        config = replace(base, encoders=replace(base.encoders, **(encoders or {})))
-        made = Rig(calibration if calibrated else None, chain, config, **tracker)
+    def make(encoders: dict[str, Any] | None = None, calibrated: bool = True, home: StoredHome | None = None, **config: Any) -> Rig:
+        base = WorldConfig()
+        world = ArmWorld(replace(base, encoders=replace(base.encoders, **(encoders or {}))))
+        made = Rig(Arm(chain, calibration if calibrated else None, home), world, ArmConfig(**config))
         made.hello()
         return made
 

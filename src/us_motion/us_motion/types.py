@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -49,3 +50,7 @@ class ArmSample:
     def valid(self) -> bool:
         """Whether all joints hold."""
         return not any(self.status)
+
+    def positions_of(self, names: Sequence[str]) -> Array:
+        """Angles in rad in the order of these names, NaN where one does not hold. Raises ValueError for a name that no joint has."""
+        return self.positions[[self.names.index(name) for name in names]]

@@ -25,7 +25,7 @@ from lodestone_bench.world.sections import section_of
 from lodestone_core.config import option
 
 _FOREVER_S = 1e9
-_MEASUREMENT, _HELLO = 0x41, 0xC1
+_MEASUREMENT, _HELLO = 0x21, 0x31
 _FIRMWARE = (1, 0, 0)
 _SEEN, _NO_SIGNAL, _WEAK = 1, 2, 4
 
@@ -70,10 +70,10 @@ class Exchange:
 class ArmRecords:
     """What the arm's device sends; the layout is that of docs/encoder_stream.md, written apart from the driver's."""
 
-    def __init__(self, world: ArmWorld) -> None:
+    def __init__(self, world: ArmWorld, rate_hz: float | None = None) -> None:
         self.encoders = Encoders(world)
         self._config = world.config.encoders
-        self._rate_hz = world.config.device.rate_hz
+        self._rate_hz = rate_hz or world.config.device.rate_hz
         self._device_us = -1
 
     def record(self, sequence: int, device_us: int, world_s: float) -> bytes:
@@ -156,7 +156,7 @@ class ArmRecords:
 def make_arm(given: Given) -> tuple[ArmRecords, StreamDeviceConfig]:
     """The device of the world's section `arm`. Raises InputError."""
     config = section_of(given.world, "arm", ArmConfig)
-    return ArmRecords(ArmWorld(config, given.seed)), config.device
+    return ArmRecords(ArmWorld(config, given.seed), given.options.rate), config.device
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

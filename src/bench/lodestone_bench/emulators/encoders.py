@@ -1,7 +1,7 @@
 """Six incremental encoders on the joints of the world's arm: lines that are counted, index pulses that latch, and what goes wrong.
 
-A count is the floor of a continuous position; between two triggers the joints are looked at every 5 ms, so that the pulses of a gap are
-counted as a device counts them that goes on while nobody listens.
+A count is the floor of a continuous position; in a gap between two triggers the joints are looked at every 20 ms, so that its pulses
+are counted as a device counts them that goes on while nobody listens.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lodestone_bench.world.arm import JOINTS, ArmWorld
 
 Array = npt.NDArray[np.float64]
-_STEP_S = 0.005
+_STEP_S = 0.02
 _LONGEST_GAP_S = 60.0
 
 

@@ -21,11 +21,12 @@ from lodestone_core.errors import InputError
 
 
 class Given(NamedTuple):
-    """What a device is made from: the world's sections, its seed, and the options of the command."""
+    """What a device is made from: the world's sections, its seed, its time (s), and the options of the command."""
 
     world: Mapping[str, Any]
     seed: int
     options: argparse.Namespace
+    clock: Callable[[], float]
 
 
 class Emulator(NamedTuple):
@@ -60,9 +61,9 @@ def _device(kind: Emulator, options: argparse.Namespace) -> StreamDevice:
         raise InputError("--link", expected="a path", got="nothing", remedy="say where the serial port is to be found")
     world = read_world(options.world)
     seed = seed_of(world) if options.seed is None else options.seed
-    records, config = kind.make(Given(world, seed, options))
-    given = {name: value for name, value in (("rate_hz", options.rate), ("baud", options.baud)) if value is not None}
     clock = time.monotonic if options.clock is None else join_world(options.clock).elapsed_s
+    records, config = kind.make(Given(world, seed, options, clock))
+    given = {name: value for name, value in (("rate_hz", options.rate), ("baud", options.baud)) if value is not None}
     return StreamDevice(records, replace(config, **given), clock, options.link, options.control, seed)
 
 
@@ -78,12 +79,17 @@ def _send(control: Path | None, text: str) -> int:
     return 0 if answer.get("ok") else 1
 
 
+def world_file(text: str) -> Path | None:
+    """The path in an option that may be empty."""
+    return Path(text) if text else None
+
+
 def _parser(kind: Emulator) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=kind.prog, description=kind.about)
     parser.add_argument("--link", type=Path, help="symbolic link to make to the serial port")
     parser.add_argument("--control", type=Path, help="unix socket for requests, one JSON object a line")
     parser.add_argument("--clock", type=Path, help="file of the world's clock; without one the world is the host's steady clock")
-    parser.add_argument("--world", type=Path, help="world file (YAML)")
+    parser.add_argument("--world", type=world_file, help="world file (YAML); empty for none, as a launch file gives it")
     parser.add_argument("--seed", type=int, help="seed of noise and faults; the world's by default")
     parser.add_argument("--rate", type=float, help="records per second")
     parser.add_argument("--baud", type=int, help="rate of the line")

@@ -22,6 +22,8 @@ _STREAM = 61
 """The arm's own number beside the seed of the world."""
 _LOOKS_DOWN = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 """Axes of the probe in the base, all angles zero: z, the beam, goes down; x, along the array, to the right of the arm."""
+_AHEAD = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+"""The arm reaches along the bench's negative y, where the patient lies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +41,7 @@ class ArmWorld:
         self.config = config or ArmConfig()
         c = self.config
         self.T_bench_base = _rigid(Rotation.from_rotvec(np.deg2rad(c.base_in_bench_deg)).as_matrix(), np.array(c.base_in_bench_mm))
+        self._T_base_bench = np.linalg.inv(self.T_bench_base)
         wrist = np.array([c.shoulder_offset_mm + c.upper_arm_mm + c.forearm_mm, 0.0, c.shoulder_height_mm])
         self.T_base_probe_zero = _rigid(_LOOKS_DOWN, wrist + np.array(c.probe_from_wrist_mm))
         self.axes = _deviated(_drawn_axes(c), c, np.random.default_rng([seed, _STREAM]))
@@ -49,6 +52,8 @@ class ArmWorld:
         t = np.asarray(world_s, dtype=np.float64)
         sweep = self.config.sweep
         share = _smooth_step((t - sweep.home_s) / sweep.blend_s)[..., None]
+        if share.min() == 1.0:
+            return self._inverse(self._wanted(t))
         return (1.0 - share) * self._homing(t) + share * self._inverse(self._wanted(t))
 
     def T_bench_probe(self, world_s: float | Array) -> Array:
@@ -72,10 +77,8 @@ class ArmWorld:
         s: SweepConfig = self.config.sweep
         turn = 2.0 * np.pi * t[..., None]
         place = np.array(s.center_mm) + np.array(s.amplitude_mm) * np.sin(turn / np.array(s.period_s))
-        tilt = np.deg2rad(s.tilt_deg) * np.sin(turn / np.array(s.tilt_period_s) + 1.0)
-        R = Rotation.from_rotvec(tilt.reshape(-1, 3)).as_matrix().reshape(*tilt.shape, 3)
-        ahead = Rotation.from_euler("z", -90.0, degrees=True).as_matrix()  # the patient lies at negative y of the base
-        return np.linalg.inv(self.T_bench_base) @ _rigid(ahead @ _LOOKS_DOWN @ R, place)
+        x, y, z = np.moveaxis(np.deg2rad(s.tilt_deg) * np.sin(turn / np.array(s.tilt_period_s) + 1.0), -1, 0)
+        return self._T_base_bench @ _rigid(_AHEAD @ _LOOKS_DOWN @ _turn(2, z) @ _turn(1, y) @ _turn(0, x), place)
 
     def _inverse(self, T_base_probe: Array) -> Array:
         """Angles (..., 6) of the arm as drawn, its elbow up; NaN where the pose is out of reach."""
@@ -89,7 +92,7 @@ class ArmWorld:
         q3 = np.arccos(np.where(np.abs(bend) <= 1.0, bend, np.nan))
         rise = np.arctan2(above, ahead) + np.arctan2(c.forearm_mm * np.sin(q3), c.upper_arm_mm + c.forearm_mm * np.cos(q3))
         q2 = -rise
-        hand = np.swapaxes(_turn_zy(q1, q2 + q3), -1, -2) @ R
+        hand = _turn(1, -q2 - q3) @ _turn(2, -q1) @ R
         q5 = -np.arcsin(np.clip(hand[..., 2, 0], -1.0, 1.0))
         q4, q6 = np.arctan2(hand[..., 1, 0], hand[..., 0, 0]), np.arctan2(hand[..., 2, 1], hand[..., 2, 2])
         return np.stack([q1, q2, q3, q4, q5, q6], axis=-1)
@@ -115,9 +118,15 @@ def _about(direction: Array, point: Array, angle: Array) -> Array:
     return _rigid(R, point - R @ point)
 
 
-def _turn_zy(about_z: Array, about_y: Array) -> Array:
-    angles = np.stack([about_z, about_y], axis=-1).reshape(-1, 2)
-    return Rotation.from_euler("ZY", np.nan_to_num(angles)).as_matrix().reshape(*about_z.shape, 3, 3)
+def _turn(axis: int, angle: Array) -> Array:
+    """Rotation matrices (..., 3, 3) about x (0), y (1) or z (2)."""
+    R = np.zeros((*np.shape(angle), 3, 3))
+    a, b = (axis + 1) % 3, (axis + 2) % 3
+    R[..., axis, axis] = 1.0
+    R[..., a, a] = R[..., b, b] = np.cos(angle)
+    R[..., b, a] = np.sin(angle)
+    R[..., a, b] = -R[..., b, a]
+    return R
 
 
 def _smooth_step(share: Array) -> Array:

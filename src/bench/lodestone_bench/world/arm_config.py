@@ -60,5 +60,5 @@ class ArmConfig:
     deviation_mm: float = option(0.0, unit="mm", doc="standard deviation of how far each axis lies off its place", minimum=0.0)
     deviation_deg: float = option(0.0, unit="deg", doc="standard deviation of how far each axis is tilted", minimum=0.0)
     encoders: EncodersConfig = section(EncodersConfig, "what counts the joints")
-    device: StreamDeviceConfig = section(StreamDeviceConfig, "the microcontroller that sends the counts", baud=115200, latency_ms=1.0)
+    device: StreamDeviceConfig = section(StreamDeviceConfig, "the microcontroller that sends the counts", latency_ms=1.0)
     sweep: SweepConfig = section(SweepConfig, "how the probe is moved")

@@ -239,7 +239,7 @@ class StreamSession:
 
     def _silence(self) -> DriverFault:
         if self._reason:
-            return DriverFault(Cause.MALFORMED, self._reason)
+            return DriverFault(Cause.FOREIGN, self._reason)
         silence_s = self._config.silence_s
         if self.counters.bytes > self._bytes_at:
             return DriverFault(Cause.NOISE, f"bytes at {self._config.baud} baud, but no whole record for {silence_s:g} s")

@@ -132,7 +132,7 @@ def test_records_of_another_device_are_named_as_such() -> None:
     desk = Desk()
     desk.reason = "a record of an encoder arm"
     desk.play(*[(20, ONE)] * 40)
-    assert desk.session.status.cause is Cause.MALFORMED and "encoder arm" in desk.session.status.problem
+    assert desk.session.status.cause is Cause.FOREIGN and "encoder arm" in desk.session.status.problem
     assert desk.session.counters.refused == 40
 
 

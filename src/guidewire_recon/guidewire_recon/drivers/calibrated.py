@@ -135,7 +135,7 @@ class Calibrator:
         self._sloped = (calibration.slope_T_per_K != 0.0).any(axis=1)
         self._uncalibrated = np.where(known, 0, int(SensorStatus.UNCALIBRATED)).astype(np.uint16)
 
-    def field_T(self, raw: Counts, temperature_degc: Array) -> Array:
+    def field_T(self, raw: Counts | Array, temperature_degc: Array) -> Array:
         """Field (n, 3) in the array's frame, of counts (n, 3) and temperatures (n,)."""
         warmth = np.where(self._sloped, temperature_degc - self.calibration.reference_degc, 0.0)
         offset_T = self.calibration.bias_T + self.calibration.slope_T_per_K * warmth[:, None]
@@ -146,6 +146,8 @@ class Calibrator:
         """The sample's field; NaN, and the reason in its status, for a sensor that may not be used."""
         field_T = self.field_T(sample.raw, sample.temperature_degc)
         status: Words = sample.status | self._uncalibrated
+        if not status.any() and np.isfinite(field_T).all():
+            return CalibratedSample(sample, field_T, status)
         usable_now = usable(status)
         unmeasured = usable_now & ~np.isfinite(field_T).all(axis=1)
         if unmeasured.any():  # the bias moves with a temperature that was not measured

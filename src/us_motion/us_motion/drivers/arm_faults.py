@@ -43,11 +43,14 @@ def device_problem(hello: EncoderHello, calibration: ArmCalibration) -> ArmProbl
 
 
 def exchanged(joints: Sequence[JointCounter]) -> str:
-    """Which two encoders seem to be exchanged: a limit is passed as they are, and both fit the other's joint; empty for none or several."""
+    """Which two encoders seem to be exchanged; empty when none do, or several may.
+
+    A limit is passed as they are, and all that either has done since its index fits the other's joint. Encoders of different discs are
+    told apart by what the device says of itself, see `device_problem`.
+    """
     bad = {joint.joint.name for joint in joints if joint.status & JointStatus.LIMIT}
-    pairs = [
-        (a.joint.name, b.joint.name) for a, b in combinations(joints, 2) if {a.joint.name, b.joint.name} >= bad and a.fits(b) and b.fits(a)
-    ]
+    alike = [(a, b) for a, b in combinations(joints, 2) if a.joint.counts_per_revolution == b.joint.counts_per_revolution]
+    pairs = [(a.joint.name, b.joint.name) for a, b in alike if {a.joint.name, b.joint.name} >= bad and a.fits(b) and b.fits(a)]
     return _swapped(*pairs[0]).text if len(pairs) == 1 else ""
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
-from lodestone_core.clock import ClockConfig, ClockEstimator
 from lodestone_core.device.stream import Arrival
-from us_motion.arm_calibration import ArmCalibration
+from lodestone_core.device.stream_clock import StreamClock
 from us_motion.drivers.arm_faults import ArmProblem, device_problem, exchanged
+from us_motion.drivers.arm_files import Arm
+from us_motion.drivers.config import ArmConfig
 from us_motion.drivers.encoder_frames import HELLO_REQUEST, EncoderBits, EncoderFrame, EncoderHello, Malformed, parse
-from us_motion.drivers.joint_counter import JointCounter, Reading, TrustConfig
-from us_motion.kinematics import Chain
+from us_motion.drivers.joint_counter import JointCounter, Reading
 from us_motion.types import ArmSample, JointStatus
 
 _SEQUENCES: Final = 1 << 32
@@ -23,16 +23,6 @@ _NS_PER_US: Final = 1000
 # Host and device may disagree on how long it was between two frames by so much, before the device must have been off in between.
 _UPTIME_S: Final = 1.0
 _UPTIME_SHARE: Final = 1e-3
-
-
-class References(Protocol):
-    """Where references are kept while the device keeps its power, see stored_home.py."""
-
-    def restore(self, hello: EncoderHello, boot_ns: int, uptime_us: int, counters: dict[str, JointCounter]) -> None:
-        """Give counters without a reference the one that was kept, if it still holds."""
-
-    def keep(self, hello: EncoderHello, boot_ns: int, uptime_us: int, counters: dict[str, JointCounter]) -> None:
-        """Keep the references as they are."""
 
 
 @dataclass(slots=True)
@@ -49,28 +39,16 @@ class ArmCounters:
 class ArmTracker:
     """`take` with each arrival; samples go to `on_sample`. Everything runs on the caller's thread."""
 
-    def __init__(
-        self,
-        calibration: ArmCalibration | None,
-        chain: Chain | None,
-        on_sample: Callable[[ArmSample], None],
-        wall_ns: Callable[[int], int],
-        device_id: int = 1,
-        trust: TrustConfig | None = None,
-        clock: ClockConfig | None = None,
-        kept: References | None = None,
-    ) -> None:
+    def __init__(self, config: ArmConfig, arm: Arm, on_sample: Callable[[ArmSample], None], wall_ns: Callable[[int], int]) -> None:
+        """`wall_ns` gives the time since the epoch at a steady time, ns."""
         self.counters = ArmCounters()
         self.hello: EncoderHello | None = None
         self.problem: ArmProblem | None = None
         """What is wrong with the device as a whole; None while nothing is."""
-        self._calibration, self._chain = calibration, chain
+        self._config, self._arm = config, arm
         self._on_sample, self._wall_ns = on_sample, wall_ns
-        self._device_id, self._trust = device_id, trust or TrustConfig()
-        self._clock_config = clock or ClockConfig(counter_bits=64, ticks_per_frame=0)
-        self._kept = kept
         self._joints: dict[str, JointCounter] = {}
-        self._estimator = ClockEstimator(self._clock_config)
+        self._clock = StreamClock(config.clock, wall_ns)
         self._last: tuple[EncoderFrame, Arrival] | None = None
         self._hello_opening = 0
         self._changes = -1
@@ -90,8 +68,8 @@ class ArmTracker:
         record = parse(arrival.body)
         if isinstance(record, Malformed):
             return record.reason
-        if record.device_id != self._device_id:
-            return f"device {record.device_id} sends, device {self._device_id} is configured"
+        if record.device_id != self._config.device_id:
+            return f"device {record.device_id} sends, device {self._config.device_id} is configured"
         if isinstance(record, EncoderHello):
             self._on_hello(record, arrival)
             return ""
@@ -123,13 +101,13 @@ class ArmTracker:
         self.hello, self._hello_opening = hello, arrival.opening
         if same:
             return
-        self.problem = None if self._calibration is None else device_problem(hello, self._calibration)
+        chain, calibration = self._arm.chain, self._arm.calibration
+        self.problem = None if calibration is None else device_problem(hello, calibration)
         self._joints = {}
-        if self._calibration is not None and self._chain is not None and self.problem is None:
-            limits = dict(zip(self._chain.names, zip(self._chain.lower_rad, self._chain.upper_rad, strict=True), strict=True))
-            self._joints = {
-                joint.name: JointCounter(joint, limits[joint.name], hello.counter_bits, self._trust) for joint in self._calibration.joints
-            }
+        if calibration is not None and chain is not None and self.problem is None:
+            limits = {name: (chain.lower_rad[i], chain.upper_rad[i]) for i, name in enumerate(chain.names)}
+            bits, trust = hello.counter_bits, self._config.trust
+            self._joints = {joint.name: JointCounter(joint, limits[joint.name], bits, trust) for joint in calibration.joints}
         self._last, self._changes = None, -1
 
     def _on_frame(self, frame: EncoderFrame, arrival: Arrival) -> None:
@@ -163,7 +141,7 @@ class ArmTracker:
 
     def _begin_anew(self) -> None:
         self.counters.restarts += 1
-        self._estimator = ClockEstimator(self._clock_config)
+        self._clock.restart()
         for joint in self._joints.values():
             joint.begin_anew()
 
@@ -190,26 +168,26 @@ class ArmTracker:
         return self._wall_ns(arrival.latest_ns) - frame.device_us * _NS_PER_US
 
     def _remember(self, frame: EncoderFrame, arrival: Arrival, opened: bool) -> None:
-        if self._kept is None or self.hello is None:
+        if self._arm.home is None or self.hello is None:
             return
         where = (self.hello, self._boot_ns(frame, arrival), frame.device_us, self._joints)
         if opened:
-            self._kept.restore(*where)
-        self._kept.keep(*where)
+            self._arm.home.restore(*where)
+        self._arm.home.keep(*where)
 
     def _sample(self, frame: EncoderFrame, arrival: Arrival, skipped: int) -> ArmSample:
-        estimate = self._estimator.update(frame.device_us, arrival.earliest_ns, arrival.latest_ns)
+        stamps = self._clock.stamp(frame.device_us, arrival)
         joints = list(self._joints.values())
         known = bool(joints)
         return ArmSample(
-            stamp_ns=self._wall_ns(estimate.stamp_ns),
-            received_ns=self._wall_ns(arrival.latest_ns),
+            stamp_ns=stamps.stamp_ns,
+            received_ns=stamps.received_ns,
             sequence=frame.sequence,
             skipped=skipped,
             device_time_us=frame.device_us,
             names=tuple(self._joints) or tuple(f"encoder{i}" for i in range(len(frame.counts))),
             counts=np.array([joint.count for joint in joints]) if known else frame.counts,
-            index_counts=np.array([joint.reference or 0 for joint in joints]) if known else frame.index_counts,
+            index_counts=np.array([(joint.newest_index or 0) if joint.homed else 0 for joint in joints]) if known else frame.index_counts,
             status=tuple(joint.status for joint in joints) if known else (JointStatus.NOT_HOMED,) * len(frame.counts),
             positions=np.array([joint.position_rad for joint in joints]) if known else np.full(len(frame.counts), np.nan),
             epoch=self._epoch,
@@ -218,7 +196,7 @@ class ArmTracker:
 
     def _detail(self, joints: list[JointCounter]) -> str:
         if not joints:
-            missing = "no calibration is loaded" if self._calibration is None else "no URDF is loaded"
+            missing = "no calibration is loaded" if self._arm.calibration is None else "no URDF is loaded"
             return self.problem.text if self.problem else missing
         reasons = [reason for joint in joints if (reason := joint.reason)]
         swap = exchanged(joints) if any(joint.status & JointStatus.LIMIT for joint in joints) else ""

@@ -11,8 +11,8 @@ import numpy as np
 
 from us_motion.types import Counts
 
-MEASUREMENT: Final = 0x41
-HELLO: Final = 0xC1
+MEASUREMENT: Final = 0x21
+HELLO: Final = 0x31
 HELLO_REQUEST: Final = bytes([0xF1, 0x01])
 MOST_ENCODERS: Final = 16
 

@@ -6,6 +6,7 @@ host's clock, must still be the same. The file names the device, that time, and 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ _TOLERANCE_NS: Final = NS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What the file holds: references are raw counts of the device and the number of the index pulse."""
+    """What the file holds; a reference is a raw count of the device and the number of the index pulse that it is."""
 
     device: str
     boot_ns: int
@@ -43,7 +44,7 @@ class StoredHome:
         self._path = path
         self._home = read_home(path) if path.exists() else None
         self._key: tuple[tuple[str, int], ...] = ()
-        self._pending: str | None = None
+        self._pending: deque[str] = deque(maxlen=1)
         self.said = ""
         """What became of the file when the device was heard, for people."""
 
@@ -66,15 +67,19 @@ class StoredHome:
         if key == self._key or not (good or self._key):
             return
         self._key = key
-        references = {name: [counter.raw_reference(), counter.turn] for name, counter in good.items()}
-        entry = {"format": FORMAT, "device": hello.name, "boot_ns": boot_ns, "uptime_us": uptime_us, "references": references}
-        self._pending = dump_yaml(entry)
+        references = {name: (counter.raw_reference(), counter.turn or 0) for name, counter in good.items()}
+        self._home = Home(hello.name, boot_ns, uptime_us, references)
+        plain = {name: list(kept) for name, kept in references.items()}
+        entry = {"format": FORMAT, "device": hello.name, "boot_ns": boot_ns, "uptime_us": uptime_us, "references": plain}
+        self._pending.append(dump_yaml(entry))
 
     def flush(self) -> None:
-        """Write what was noted. Raises InputError when the file cannot be written."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            write_atomically(self._path, pending)
+        """Write what was noted; a file that cannot be written is told in `said`: the arm works without."""
+        while self._pending:
+            try:
+                write_atomically(self._path, self._pending.popleft())
+            except InputError as error:
+                self.said = str(error)
 
 
 def read_home(path: Path) -> Home:

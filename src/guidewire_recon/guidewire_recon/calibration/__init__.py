@@ -1,0 +1,1 @@
+"""Calibration of the guidewire platform: cameras and magnetometers."""
