@@ -176,6 +176,27 @@ def arm(
 
 
 @calibrate.command()
+def probe(
+    recordings: Annotated[list[Path], typer.Argument(help="Sweeps: bags, PLUS sequences (.igs.mha) or tables of spots (.npz).")],
+    phantom: Annotated[Path | None, typer.Option("--phantom", help="YAML with the wires; without it the sweeps are of one point.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="New YAML file for the calibration.")] = Path("us_probe.yaml"),
+    rig: Annotated[str, typer.Option("--rig", help="Name of the bench.")] = "",
+    device: Annotated[str, typer.Option("--device", help="The probe, as a person knows it.")] = "",
+    spacing: Annotated[str, typer.Option("--spacing", metavar="X,Y", help="Size of a pixel in mm, where a recording does not say.")] = "",
+    poses: Annotated[str, typer.Option("--poses", metavar="REFERENCE,PROBE", help="Frames of a sequence.")] = "Tracker,Probe",
+    phantom_frame: Annotated[str, typer.Option("--phantom-frame", help="Frame of a tracked phantom in a sequence.")] = "",
+    tracked: Annotated[bool, typer.Option("--tracked", help="The reference of the poses is the phantom itself.")] = False,
+    urdf: Annotated[Path | None, typer.Option("--urdf", help="Take poses from us_arm/measured_js by this arm.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the calibration.")] = None,
+) -> None:
+    """Find where an ultrasound image lies on its probe, from sweeps over wires or a point; with held-out error."""
+    from lodestone_cli.commands import calibrate_probe as command
+
+    options = command.Options(tuple(recordings), phantom, out, rig, device, spacing, poses, phantom_frame, tracked, urdf, config)
+    raise typer.Exit(command.run(options))
+
+
+@calibrate.command()
 def time(
     bag: Annotated[Path, typer.Argument(help="A bag of at least 20 s in which all streams saw one quick, irregular motion.")],
     rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
