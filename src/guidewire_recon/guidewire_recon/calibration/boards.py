@@ -137,13 +137,21 @@ def find_board(image: Image, board: BoardSpec, face: int = 0) -> tuple[Sighting 
     return (sighting, "") if not (problem := _plane_problem(sighting, board, square_px)) else (None, problem)
 
 
+def rough_corners(image: Image, boards: tuple[BoardSpec, ...]) -> tuple[Sighting, ...]:
+    """The corners as OpenCV finds them, not refined, each with a covariance of 1 px^2: for comparisons."""
+    found = []
+    for number, board in enumerate(boards):
+        ids, pixels = _find_charuco(image, board) if board.kind == CHARUCO else _find_checkerboard(image, board)
+        if len(ids) >= FEWEST_CORNERS:
+            found.append(Sighting(number, board.corners_mm[ids], pixels, np.broadcast_to(np.eye(2), (len(ids), 2, 2))))
+    return tuple(found)
+
+
 @lru_cache(maxsize=16)
 def _detector(board: BoardSpec) -> cv2.aruco.CharucoDetector:
     dictionary = cv2.aruco.getPredefinedDictionary(_DICTIONARY)
     ids = np.arange(board.first_marker, board.first_marker + board.columns * board.rows // 2)
-    return cv2.aruco.CharucoDetector(
-        cv2.aruco.CharucoBoard((board.columns, board.rows), board.square_mm, board.marker_mm, dictionary, ids)
-    )
+    return cv2.aruco.CharucoDetector(cv2.aruco.CharucoBoard((board.columns, board.rows), board.square_mm, board.marker_mm, dictionary, ids))
 
 
 def _find_charuco(image: Image, board: BoardSpec) -> tuple[npt.NDArray[np.int_], Array]:
