@@ -75,7 +75,7 @@ def rendered(scene: Scene) -> tuple[list[View], list[View], dict[str, str]]:
     cameras = {side: BoardCamera(scene.cameras[side], scene.seed) for side in SIDES}
     fine: list[dict[str, tuple[Sighting, ...]]] = []
     rough: list[dict[str, tuple[Sighting, ...]]] = []
-    lost = {}
+    lost: dict[str, str] = {}
     for number, T in enumerate(scene.poses):
         images = {side: cameras[side].image(T, scene.faces, number) for side in SIDES}
         found = {side: find_faces(image, scene.boards) for side, image in images.items()}

@@ -7,6 +7,7 @@ from itertools import product
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from guidewire_recon.calibration.stereo import StereoCalibration, calibrate_stereo
 from guidewire_recon.calibration.stereo_config import StereoConfig
@@ -39,8 +40,9 @@ class Job:
 class Score:
     """What one calibration is worth.
 
-    `centre_mm` (27, 3) and `volume_mm` (125, 3): errors of true points in bench, whose frame the seat's view gives; `in_left_mm` (27, 3): of
-    the centre's points in the left optical frame. `parameters`: errors of single numbers by name. `problem`: why there is no calibration.
+    `centre_mm` (27, 3) and `volume_mm` (125, 3): errors of true points in bench, whose frame the seat's view gives; `in_left_mm` (27,
+    3): of the centre's points in the left optical frame. `parameters`: errors of single numbers by name. `problem`: why there is no
+    calibration.
     """
 
     case: str
@@ -96,8 +98,9 @@ def _scored(job: Job, scene: Scene, fine: list[View], rough: list[View] | None, 
 def _against_truth(scene: Scene, method: str, rig: StereoRig, T_left_seat: Array) -> Score:
     T_bench_left = scene.T_bench_seat @ se3.inverse(T_left_seat)
     centre = _measured(scene, rig, CENTRE)
-    off = [se3.transform(T_bench_left, found) - true for found, true in ((centre, CENTRE), (_measured(scene, rig, VOLUME), VOLUME))]
-    return Score(scene.case, scene.seed, method, *off, centre - scene.true_in_left(CENTRE), _parameters(scene, rig))
+    centre_off = se3.transform(T_bench_left, centre) - CENTRE
+    volume_off = se3.transform(T_bench_left, _measured(scene, rig, VOLUME)) - VOLUME
+    return Score(scene.case, scene.seed, method, centre_off, volume_off, centre - scene.true_in_left(CENTRE), _parameters(scene, rig))
 
 
 def _measured(scene: Scene, rig: StereoRig, points: Array) -> Array:
@@ -150,17 +153,19 @@ def _plain(scene: Scene, views: list[View]) -> Score:
     objects, left, right = ([one[i].astype(np.float32) for one in sets] for i in range(3))
     (K1, D1), (K2, D2) = cameras["left"], cameras["right"]
     found = cv2.stereoCalibrate(objects, left, right, K1, D1, K2, D2, scene.size, flags=cv2.CALIB_FIX_INTRINSIC)
-    models = [CameraModel(side, *scene.size, _no_skew(K), D.ravel()[:5]) for side, K, D in (("left", K1, D1), ("right", K2, D2))]
-    rig = StereoRig(models[0], models[1], se3.make(found[5], found[6].ravel()), (np.eye(4),))
+    models = [_model(side, scene, *cameras[side]) for side in SIDES]
+    R, t = (np.asarray(found[i], dtype=np.float64) for i in (5, 6))
+    rig = StereoRig(models[0], models[1], se3.make(R, t.ravel()), (np.eye(4),))
     poses = {(side, s.face): pose_of(rig.camera(side), s) for side in SIDES for s in views[0].of(side)}
     if not poses:
         return _failed(scene, OPENCV, "the seat's view was not found")
     return _against_truth(scene, OPENCV, rig, fit_pose(rig, views[0], T_left_target(rig, poses)))
 
 
-def _no_skew(K: Array) -> Array:
-    clean: Array = K * np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
-    return clean
+def _model(side: str, scene: Scene, K: npt.ArrayLike, D: npt.ArrayLike) -> CameraModel:
+    """A camera of what OpenCV found, which has no skew."""
+    shape = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    return CameraModel(side, *scene.size, np.asarray(K, dtype=np.float64) * shape, np.asarray(D, dtype=np.float64).ravel()[:5])
 
 
 def _shared(view: View) -> tuple[Array, Array, Array]:

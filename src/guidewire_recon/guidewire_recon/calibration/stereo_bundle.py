@@ -155,7 +155,9 @@ class _Model:
         by_lens = camera.K[:2, :2] @ (lens.coefficient_derivative(ideal, camera.D)[..., self._free] * _COEFFICIENT_UNIT[self._free])
         by_k = np.zeros((len(ideal), 2, 4))
         by_k[:, 0, 0], by_k[:, 1, 1], by_k[:, 0, 2], by_k[:, 1, 3] = shown[:, 0], shown[:, 1], 1.0, 1.0
-        blocks = [(rays.side, None, rays.whiten @ np.concatenate([by_k, by_lens], axis=-1))]
+        blocks: list[tuple[str, npt.NDArray[np.bool_] | None, Array]] = [
+            (rays.side, None, rays.whiten @ np.concatenate([by_k, by_lens], axis=-1))
+        ]
         if rays.side == "right":
             blocks.append((EXTRINSICS, None, by_point @ _by_tangent(in_camera)))
             by_point = by_point @ values[EXTRINSICS][:3, :3]
