@@ -141,6 +141,29 @@ def em(
     raise typer.Exit(command.run(command.Options(tuple(words or ()), bag, out, points, tool, tip, volume, config, duration)))
 
 
+@calibrate.command()
+def stereo(
+    rig: Annotated[Path, typer.Argument(help="Folder of the rig, for instance launch/rigs/my_bench; its files are written there.")],
+    board: Annotated[str, typer.Option("--board", help="charuco:COLUMNSxROWS:SQUARE:MARKER or checkerboard:COLUMNSxROWS:SQUARE, mm.")] = "",
+    target: Annotated[Path | None, typer.Option("--target", help="YAML with the faces of a rigid target of several boards.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder with left/ and right/; else a bag or the live pair.")] = None,
+    bag: Annotated[Path | None, typer.Option("--bag", help="A recorded session.")] = None,
+    left: Annotated[str, typer.Option("--left", help="Topic of the left images.")] = "/stereo/left/image_raw",
+    right: Annotated[str, typer.Option("--right", help="Topic of the right images.")] = "/stereo/right/image_raw",
+    tolerance: Annotated[float, typer.Option("--tolerance", min=0.0, help="Stamps of a pair differ by less, ms.")] = 20.0,
+    seat: Annotated[str, typer.Option("--seat", help="Name of a view in which the target lay at a known place.")] = "",
+    seat_pose: Annotated[str, typer.Option("--seat-pose", metavar="X,Y,Z,QX,QY,QZ,QW", help="That place in bench, mm.")] = "",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the calibration.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a calibration that is there.")] = False,
+    duration: Annotated[float, typer.Option("--duration", "-d", min=1.0, help="Live: end after so many seconds.")] = 900.0,
+) -> None:
+    """Calibrate a pair of cameras from pictures of a board or of a rigid target, also at a right angle."""
+    from lodestone_cli.commands import calibrate_stereo as command
+
+    options = command.Options(rig, board, target, images, bag, (left, right), tolerance, seat, seat_pose, config, replace, duration)
+    raise typer.Exit(command.run(options))
+
+
 @app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Recordings; all when none is given.")] = None,

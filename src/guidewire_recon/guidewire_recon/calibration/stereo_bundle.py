@@ -85,7 +85,9 @@ def adjust(
     initial |= {f"view_{i}": poses[view.name] for i, view in enumerate(views)}
     typical = dict.fromkeys(SIDES, _TYPICAL_PX)
     problem = Problem(initial, model.residuals, model.jacobian, group=2, typical=typical)
-    solution = solve(problem, SolverConfig(loss=loss, rotation_length_mm=400.0, observability_ratio=1e-14))
+    # Views that fit nothing make a search without an end; what it has reached by then shows which they are.
+    limits = SolverConfig(loss=loss, rotation_length_mm=400.0, observability_ratio=1e-14, max_iterations=40, max_rescales=5)
+    solution = solve(problem, limits)
     rig = model.rig(solution.values)
     fitted = {view.name: solution.values[f"view_{i}"] for i, view in enumerate(views)}
     return Bundle(rig, fitted, solution, tuple(_residuals(views, rig, fitted)), distortion)
