@@ -18,5 +18,10 @@ setup(
     maintainer="Lodestone maintainers",
     maintainer_email="maintainers@lodestone.invalid",
     license="Apache-2.0",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            "magnetometers_node = guidewire_recon.ros.magnetometers_node:main",
+            "stereo_node = guidewire_recon.ros.stereo_node:main",
+        ]
+    },
 )

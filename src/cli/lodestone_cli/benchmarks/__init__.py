@@ -5,11 +5,16 @@ BENCHMARKS: dict[str, str] = {
     for name in (
         "bench_fuzz",
         "bench_stream",
+        "bench_optics",
+        "bench_images",
+        "bench_array",
+        "bench_stream",
         "bench_registration",
         "bench_replug",
         "bench_stop",
+        "bench_faults",
+        "bench_devices",
         "bench_recorder",
-        "bench_optics",
         "bench_setup",
     )
 }

@@ -18,6 +18,7 @@ class Cause(Enum):
     NOISE = "what comes from the port is not this device's language"
     REFUSED = "the device refused a command"
     MALFORMED = "a message does not fit its own layout"
+    FOREIGN = "what comes is not what this driver is set up for"
 
 
 REMEDIES: Final = {
@@ -30,6 +31,7 @@ REMEDIES: Final = {
     Cause.NOISE: "check that `port` is the right one and that `baud` is the device's rate",
     Cause.REFUSED: "switch the device off and on; if that does not help, set `trace_file` and look at the last command",
     Cause.MALFORMED: "set `trace_file`, record a minute and report it with the firmware version: this dialect is not known here",
+    Cause.FOREIGN: "correct `port`, or the parameter that the message names",
 }
 
 
