@@ -164,8 +164,6 @@ def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> 
     assert [spec.name for spec in plan.processes] == ["record_node-1"]
     given = parameters(plan, 0)
     assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
-
-
 def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_same_drivers(installed: Callable[..., Plan]) -> None:
     for name, package, node in (("ultrasound", "us_motion", "ultrasound_node"), ("xray", "xray_registration", "xray_node")):
         plan = installed(f"{name}.launch.yaml", sim="true")
