@@ -5,6 +5,7 @@ BENCHMARKS: dict[str, str] = {
     for name in (
         "bench_fuzz",
         "bench_stream",
+        "bench_optics",
         "bench_images",
         "bench_array",
         "bench_stream",

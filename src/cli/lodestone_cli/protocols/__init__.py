@@ -2,6 +2,7 @@
 
 PROTOCOLS: dict[str, str] = {
     "em_internal": "lodestone_cli.protocols.em_internal:run",
+    "stereo_calibration": "lodestone_cli.protocols.stereo_calibration:run",
     "em_detector": "lodestone_cli.protocols.em_detector:run",
     "latency_calibration": "lodestone_cli.protocols.latency_calibration:run",
     "probe_calibration": "lodestone_cli.protocols.probe_calibration:run",
