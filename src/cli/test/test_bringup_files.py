@@ -131,6 +131,8 @@ def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Cal
     assert "--world=" in emulator, "a world that is not given must not swallow the next option"
     assert Path(given["urdf"]).is_file() and Path(given["calibration_file"]).is_file() and given["rig"] == "simulated"
     assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
+
+
 def test_stereo_in_simulation_gives_the_emulators_addresses_to_the_same_driver(installed: Callable[..., Plan]) -> None:
     plan = installed("stereo.launch.yaml", sim="true")
     assert [Path(spec.command[0]).name for spec in plan.processes] == ["stereo_emulator", "stereo_node"]

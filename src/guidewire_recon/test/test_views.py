@@ -128,6 +128,16 @@ def test_no_pairs_come_of_swapped_cameras_and_they_come_again_when_that_is_put_r
     assert watch.verdict is Verdict.AS_BEFORE and pairs[-1] is not None
 
 
+def test_a_hand_in_front_of_swapped_cameras_does_not_make_them_usable() -> None:
+    watch = StereoWatch(StereoConfig(), BEFORE)
+    covered = RNG.integers(0, 255, (HEIGHT, WIDTH), np.uint8)
+    for number, image in enumerate((picture("right"), covered, covered)):
+        for side, shown in (("left", image), ("right", picture("left") if number == 0 else covered)):
+            given = replace(frame(side, 25 * number), image=shown)
+            watch.take("left" if side == "left" else "right", given)
+    assert watch.verdict is Verdict.SWAPPED and not watch.usable
+
+
 def test_images_of_another_size_and_black_ones_have_no_partner() -> None:
     watch = StereoWatch(StereoConfig(), None)
     assert watch.take("left", frame("left", 0)) is None

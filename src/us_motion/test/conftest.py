@@ -64,6 +64,15 @@ class Rig:
                 self.give(body)
         return self.samples[first:]
 
+    def until_valid(self, limit_s: float = 25.0) -> list[ArmSample]:
+        """As `run`, a tenth of a second beyond the moment from which all joints hold."""
+        first, end_s = len(self.samples), self.world_s + limit_s
+        self.run(0.1)
+        while not self.samples[-1].valid:
+            assert self.world_s < end_s, self.samples[-1].detail
+            self.run(0.1)
+        return self.samples[first:]
+
     def restart_device(self) -> None:
         self.booted_s, self.sequence = self.world_s, 0
         self.hello()

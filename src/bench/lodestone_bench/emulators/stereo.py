@@ -20,7 +20,7 @@ from lodestone_bench.optics.config import CamerasConfig
 from lodestone_bench.optics.scene import SIDES, live_camera
 from lodestone_bench.world.sections import section_of, seed_of
 
-WIDTH, HEIGHT, RATE_HZ = 2048, 1536, 10.0
+RATE_HZ = 10.0
 
 
 class WireView:
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _view(world: Mapping[str, Any], side: str, pattern: bool) -> FrameSource:
     """What one of the cameras sees."""
     if pattern:
-        return MovingPattern(WIDTH, HEIGHT, seed=SIDES.index(side))
+        config = section_of(world, "cameras", CamerasConfig)
+        return MovingPattern(config.width, config.height, seed=SIDES.index(side))
     return WireView(world, side)
 
 

@@ -52,8 +52,8 @@ class WorldNode(LodestoneNode[WorldNodeConfig]):
 
     def on_activate_node(self) -> None:
         """Join the world's time, which begins now when nobody has begun it."""
-        self._clock = join_world(Path(self.config.clock))
-        self._next = {each.name: math.ceil(self._clock.elapsed_s() * each.rate_hz) for each in self._quantities}
+        self._world_clock = join_world(Path(self.config.clock))
+        self._next = {each.name: math.ceil(self._world_clock.elapsed_s() * each.rate_hz) for each in self._quantities}
         for rate_hz in sorted({each.rate_hz for each in self._quantities}):
             self.create_steady_timer(0.5 / rate_hz, lambda rate_hz=rate_hz: self._on_timer(rate_hz))
         self.diagnostics.report(Level.OK, f"{len(self._quantities)} quantities of the world")
@@ -63,7 +63,7 @@ class WorldNode(LodestoneNode[WorldNodeConfig]):
         return self.create_publisher(kind, f"ground_truth/{quantity.name}", qos.DEVICE)
 
     def _on_timer(self, rate_hz: float) -> None:
-        now_s = self._clock.elapsed_s()
+        now_s = self._world_clock.elapsed_s()
         for quantity in self._quantities:
             if quantity.rate_hz == rate_hz:
                 self._publish_until(quantity, now_s)
@@ -79,7 +79,7 @@ class WorldNode(LodestoneNode[WorldNodeConfig]):
             self._offered[quantity.name].publish(self._message(quantity, number / quantity.rate_hz))
 
     def _message(self, quantity: Quantity, world_s: float) -> PoseStamped | PathMessage:
-        stamp_ns = self._clock.wall_ns(world_s)
+        stamp_ns = self._world_clock.wall_ns(world_s)
         if isinstance(quantity, Frame):
             T = np.asarray(quantity.poses(np.array([world_s])))[0]
             return pose_sample_to_msg(PoseSample(stamp_ns, quantity.parent, quantity.name, T))

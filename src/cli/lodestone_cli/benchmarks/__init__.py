@@ -4,11 +4,15 @@ BENCHMARKS: dict[str, str] = {
     name: f"lodestone_cli.benchmarks.{name}:run"
     for name in (
         "bench_fuzz",
+        "bench_stream",
+        "bench_images",
         "bench_array",
         "bench_stream",
         "bench_registration",
         "bench_replug",
         "bench_stop",
+        "bench_faults",
+        "bench_devices",
         "bench_recorder",
         "bench_setup",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,11 @@ def all_cases() -> Iterator[tuple[str, str, Fault]]:
 
 def wait_for_all(bench: WholeBench, probe: DeviceProbe, devices: set[str]) -> None:
     """Until every device says something valid."""
-    if not probe.wait(lambda: all(probe.seen[device].posed_s for device in devices), START_S):
+    probe.wait(lambda: all(probe.seen[device].posed_s for device in devices) or bench.launcher.poll() is not None, START_S)
+    if not all(probe.seen[device].posed_s for device in devices):
         silent = ", ".join(sorted(device for device in devices if not probe.seen[device].posed_s))
         raise InputError("bench", expected=f"valid data within {START_S:g} s", got=f"none of {silent}", remedy=f"see {bench.log}")
+    bench.devices_first()
     probe.spin(2.0)
 
 
@@ -108,7 +111,7 @@ def well_since(posed_s: list[float], ended_s: float, period_s: float) -> float |
     after = [at for at in posed_s if at > ended_s]
     for first in range(len(after) - WELL + 1):
         row = after[first : first + WELL]
-        if all(b - a <= 4.0 * period_s for a, b in zip(row, row[1:], strict=False)):
+        if all(b - a <= 4.0 * period_s for a, b in pairwise(row)):
             return row[0]
     return None
 

@@ -1,8 +1,9 @@
 """Damaged frames of the magnetometer array, each followed by two good ones, through the driver's decoder and parser.
 
 What must hold: no measurement comes out of bytes whose CRC fails, no exception escapes, and a good frame behind a zero byte is found as
-soon as its own zero byte is there. Encoder, COBS and CRC are written here and share nothing with the driver. A CRC of 16 bits lets one
-in 65536 pass where damage is larger than what it finds for certain; such measurements are counted apart, each must pass the CRC here.
+soon as its own zero byte is there. Encoder, COBS and CRC are written here and share nothing with the driver. Two kinds of damage pass this
+CRC: one in 65536 where more is wrong than it finds for certain, and two whole frames whose zero byte between them was lost (its register
+is zero behind a good frame); they are counted, each must pass the CRC here, and none may pass the parser as a measurement.
 """
 
 from __future__ import annotations

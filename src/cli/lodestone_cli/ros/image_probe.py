@@ -28,7 +28,8 @@ class ImageCounts:
     repeats: int = 0
     without_code: int = 0
     last_number: int | None = None
-    latencies_ms: list[float] = field(default_factory=list)
+    latency_ms: dict[int, float] = field(default_factory=dict)
+    """By number: from the acquisition to the callback."""
 
     def add(self, code: PixelCode | None, latency_ms: float) -> None:
         """Take one image."""
@@ -40,7 +41,7 @@ class ImageCounts:
             self.lost += max(0, code.number - self.last_number - 1)
             self.repeats += code.number <= self.last_number
         self.last_number = code.number
-        self.latencies_ms.append(latency_ms)
+        self.latency_ms[code.number] = latency_ms
 
 
 class ImageProbe:

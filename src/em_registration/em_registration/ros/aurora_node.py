@@ -44,7 +44,7 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
     def on_configure_node(self, config: AuroraConfig) -> None:
         for path in config.roms().values():
             self.read_file(Path(path).expanduser())
-        self._clock = calibrated_clock(config.clock, config.time_calibration, "aurora/tools", self.read_file)
+        self._frame_clock = calibrated_clock(config.clock, config.time_calibration, "aurora/tools", self.read_file)
         self._tools = self.create_publisher(TrackedTools, "aurora/tools", qos.DEVICE)
         self._tf = TfBroadcaster(self)
 
@@ -56,7 +56,7 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
         self._rate_hz, self._frames_at = 0.0, (0, time.monotonic())
         self._news = self.create_guard_condition(self._on_news)
         self._sent: deque[TrackedTools] = deque(maxlen=FRAMES_KEPT)
-        self._driver = AuroraDriver(replace(self.config, clock=self._clock), self._news.trigger, on_frame=self._send)
+        self._driver = AuroraDriver(replace(self.config, clock=self._frame_clock), self._news.trigger, on_frame=self._send)
         self._driver.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
 

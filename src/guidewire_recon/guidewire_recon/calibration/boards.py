@@ -141,9 +141,7 @@ def find_board(image: Image, board: BoardSpec, face: int = 0) -> tuple[Sighting 
 def _detector(board: BoardSpec) -> cv2.aruco.CharucoDetector:
     dictionary = cv2.aruco.getPredefinedDictionary(_DICTIONARY)
     ids = np.arange(board.first_marker, board.first_marker + board.columns * board.rows // 2)
-    return cv2.aruco.CharucoDetector(
-        cv2.aruco.CharucoBoard((board.columns, board.rows), board.square_mm, board.marker_mm, dictionary, ids)
-    )
+    return cv2.aruco.CharucoDetector(cv2.aruco.CharucoBoard((board.columns, board.rows), board.square_mm, board.marker_mm, dictionary, ids))
 
 
 def _find_charuco(image: Image, board: BoardSpec) -> tuple[npt.NDArray[np.int_], Array]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from guidewire_recon.calibration.stereo_types import SIDES, Sighting, StereoRig, View
 from lodestone_core import lens, se3
 from lodestone_core.camera import CameraModel
 from lodestone_core.least_squares import Loss, Problem, Solution, SolverConfig, Values, solve
 from lodestone_core.types import Array
-
-from guidewire_recon.calibration.stereo_types import SIDES, Sighting, StereoRig, View
 
 EXTRINSICS = "T_right_left"
 # Which coefficients of the lens are found: the others stay zero.
@@ -84,7 +83,7 @@ def adjust(
     initial = {side: model.parameters(start.camera(side)) for side in SIDES} | {EXTRINSICS: start.T_right_left}
     initial |= {f"face_{i}": T for i, T in enumerate(start.T_target_face) if i > 0}
     initial |= {f"view_{i}": poses[view.name] for i, view in enumerate(views)}
-    typical = {side: _TYPICAL_PX for side in SIDES}
+    typical = dict.fromkeys(SIDES, _TYPICAL_PX)
     problem = Problem(initial, model.residuals, model.jacobian, group=2, typical=typical)
     solution = solve(problem, SolverConfig(loss=loss, rotation_length_mm=400.0, observability_ratio=1e-14))
     rig = model.rig(solution.values)

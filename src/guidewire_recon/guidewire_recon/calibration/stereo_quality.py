@@ -85,7 +85,9 @@ def fit_pose(rig: StereoRig, view: View, initial: Array) -> Array:
             for s in view.of(side):
                 in_left = se3.transform(values["T"] @ rig.T_target_face[s.face], s.points)
                 by_point = rig.camera(side).project_derivative(se3.transform(T, in_left)) @ T[:3, :3]
-                rows.append((by_point @ np.concatenate([np.broadcast_to(np.eye(3), (len(in_left), 3, 3)), -se3.hat(in_left)], -1)).reshape(-1, 6))
+                rows.append(
+                    (by_point @ np.concatenate([np.broadcast_to(np.eye(3), (len(in_left), 3, 3)), -se3.hat(in_left)], -1)).reshape(-1, 6)
+                )
         return {"T": np.concatenate(rows)}
 
     return solve(Problem({"T": initial}, residuals, jacobian, group=2), SolverConfig(loss=Loss.HUBER)).values["T"]

@@ -12,13 +12,12 @@ from itertools import product
 import cv2
 import numpy as np
 
+from guidewire_recon.calibration.stereo_types import SIDES, Sighting, StereoRig, View
 from lodestone_core import se3
 from lodestone_core.camera import CameraModel
 from lodestone_core.errors import InputError
 from lodestone_core.hand_eye import JointConfig, calibrate_joint
 from lodestone_core.types import Array
-
-from guidewire_recon.calibration.stereo_types import SIDES, Sighting, StereoRig, View
 
 FEWEST_VIEWS = 4
 Poses = dict[tuple[str, int], Array]
@@ -85,7 +84,10 @@ def _poses(view: View, cameras: Mapping[str, CameraModel]) -> Poses:
 def _between(views: Sequence[View], poses: Sequence[Poses]) -> tuple[Array, dict[tuple[int, int], Array]]:
     """T_right_left, and faces' relations T_first_second found on the way."""
     same = [
-        T @ se3.inverse(found["left", face]) for found in poses for (side, face), T in found.items() if side == "right" and ("left", face) in found
+        T @ se3.inverse(found["left", face])
+        for found in poses
+        for (side, face), T in found.items()
+        if side == "right" and ("left", face) in found
     ]
     if same:
         return medoid(same), {}
@@ -129,5 +131,7 @@ def _faces(poses: Sequence[Poses], T_right_left: Array, count: int, known: dict[
     missing = [i for i in range(count) if i not in place]
     if missing:
         remedy = "take views in which such a face and another one are seen at once, by one camera or by both"
-        raise InputError("target", expected="faces that are connected by the views", got=f"nothing that connects face {missing}", remedy=remedy)
+        raise InputError(
+            "target", expected="faces that are connected by the views", got=f"nothing that connects face {missing}", remedy=remedy
+        )
     return tuple(place[i] for i in range(count))

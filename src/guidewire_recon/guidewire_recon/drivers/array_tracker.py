@@ -88,6 +88,8 @@ class ArrayTracker:
         answered = (status & _BUS_ERROR) == 0
         status = status | np.where(at_an_end(measurement.raw) & answered, _OVERFLOW, np.uint16(0))
         status = self._watch.update(measurement.raw, status, now_ns)
+        degc = temperature_degc(measurement.tmps)
+        spoilt = status.any()
         return ArraySample(
             stamp_ns=stamp_ns,
             received_ns=received_ns,
@@ -96,9 +98,9 @@ class ArrayTracker:
             sequence=measurement.sequence,
             skipped=skipped,
             device_us=measurement.device_us,
-            raw=measurement.raw * usable(status)[:, None],
+            raw=measurement.raw * usable(status)[:, None] if spoilt else measurement.raw,
             status=status,
-            temperature_degc=np.where(answered, temperature_degc(measurement.tmps), np.nan),
+            temperature_degc=np.where(answered, degc, np.nan) if spoilt else degc,
         )
 
     def _begin(self) -> None:

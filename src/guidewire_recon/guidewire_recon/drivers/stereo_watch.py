@@ -56,4 +56,7 @@ class StereoWatch:
             self.views = {**self.views, side: view}
             if self._before is not None and len(self.views) == 2 and not frame.black:
                 self.likeness = compare((self.views["left"], self.views["right"]), self._before)
-                self.verdict = self.likeness.verdict(self._config.views)
+                verdict = self.likeness.verdict(self._config.views)
+                # Something in front of swapped cameras makes them look changed; they are swapped until all is seen to be well.
+                if self.verdict is not Verdict.SWAPPED or verdict is Verdict.AS_BEFORE:
+                    self.verdict = verdict

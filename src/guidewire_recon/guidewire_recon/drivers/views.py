@@ -2,7 +2,8 @@
 
 Two cameras that look at one place from two sides of a right angle are mirror images of each other: an epipolar constraint holds just as
 well with the two swapped, and no moving point tells which is which. Their backdrops do: light, vignetting and fixed parts of a bench differ
-and stay. A view is kept as a grid of medians, without mean and contrast, so that exposure, noise and small things that move do not count.
+and stay. A view is the order of brightness of the parts of an image (Spearman's correlation tells how alike two are), so that exposure,
+noise, and things that move through a few parts do not count.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Likeness:
 
 
 def view_of(image: NDArray[np.uint8]) -> Array:
-    """The view (12, 16) of an image of at least that size: medians of its parts, mean 0, length 1; zeros for an even grey."""
+    """The view (12, 16) of an image of at least that size: ranks of the medians of its parts, mean 0, length 1; zeros for an even grey."""
     step = max(1, min(_STEP, image.shape[0] // ROWS, image.shape[1] // COLUMNS))
     few = image[::step, ::step]
     height, width = few.shape[0] // ROWS, few.shape[1] // COLUMNS
@@ -63,7 +64,9 @@ def view_of(image: NDArray[np.uint8]) -> Array:
         expected = f"at least {COLUMNS}x{ROWS} px"
         raise InputError("image", expected=expected, got=f"{image.shape[1]}x{image.shape[0]}", remedy="set the camera to a larger size")
     parts = few[: ROWS * height, : COLUMNS * width].reshape(ROWS, height, COLUMNS, width)
-    view = np.median(parts.transpose(0, 2, 1, 3).reshape(ROWS, COLUMNS, -1), axis=2)
+    medians = np.median(parts.transpose(0, 2, 1, 3).reshape(ROWS, COLUMNS, -1), axis=2)
+    _, place, count = np.unique(medians, return_inverse=True, return_counts=True)
+    view = (np.cumsum(count) - (count - 1) / 2.0)[place].reshape(ROWS, COLUMNS)
     view = view - view.mean()
     length = np.linalg.norm(view)
     return np.asarray(view / length if length > 0.0 else view)
@@ -79,7 +82,7 @@ def compare(now: tuple[Array, Array], before: tuple[Array, Array]) -> Likeness:
 def views_to_file(left: Array, right: Array, rig: str, cameras: tuple[str, str]) -> CalibrationFile:
     """The views as a calibration file of a rig."""
     values = {"left": _plain(left), "right": _plain(right)}
-    return CalibrationFile(KIND, rig, cameras, now_text(), "grid of medians", package_version("guidewire_recon"), values)
+    return CalibrationFile(KIND, rig, cameras, now_text(), "ranks of a grid of medians", package_version("guidewire_recon"), values)
 
 
 def load_views(path: Path, rig: str = "") -> tuple[Array, Array]:

@@ -106,7 +106,8 @@ def test_what_comes_twice_late_or_unasked_changes_nothing(bench: Bench) -> None:
     bench.do("delay", count=1, s=0.2)
     samples = bench.wait(0.7)
     assert bench.driver.tracker.counters.duplicates == before + 5
-    assert all(sample.valid for sample in samples) and np.diff([sample.stamp_ns for sample in samples]).min() > 0
+    assert all(sample.valid for sample in samples)
+    assert np.diff([sample.stamp_ns for sample in samples]).min() > 5e6, "what was held up is stamped when it was measured"
 
 
 def test_a_stalled_line_is_told_and_goes_on_where_it_was(bench: Bench) -> None:
@@ -121,7 +122,8 @@ def test_a_port_that_vanishes_costs_no_homing_while_the_device_has_power(bench: 
     bench.until(lambda: not bench.driver.status.streaming, 2.0)
     bench.samples.clear()
     assert bench.until(bench.holds, 0.5 + RECOVERED_S) < 0.5 + RECOVERED_S
-    assert bench.samples[0].valid and bench.samples[0].skipped > 20
+    samples = bench.wait(0.1)
+    assert all(sample.valid for sample in samples) and max(sample.skipped for sample in bench.samples) > 20
 
 
 def test_a_device_at_another_baud_rate_is_told_and_heard_again(bench: Bench) -> None:

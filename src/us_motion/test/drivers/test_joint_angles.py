@@ -41,13 +41,18 @@ def test_every_joint_has_its_angle_after_the_homing_move_and_none_before_its_ind
         assert np.array_equal(known, [status == JointStatus.OK for status in sample.status])
         assert (np.abs(sample.positions - truth)[known] < rad(calibration, COUNTS)[known]).all()
     assert r.samples[-1].valid and r.samples[-1].detail == ""
+    last = r.samples[-1]
+    at_index = last.positions + rad(calibration, 1.0) * np.sign([joint.rad_per_count for joint in calibration.joints]) * (
+        last.index_counts - last.counts
+    )
+    assert at_index == pytest.approx([joint.index_rad for joint in calibration.joints], abs=1e-3) and not r.samples[0].index_counts.any()
     assert "us_arm_joint1: its index has not been passed yet" in r.samples[0].detail
 
 
 def test_angles_stay_within_their_counts_over_a_long_sweep(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig()
     r.run(5.0)
-    samples = r.run(60.0)
+    samples = r.run(30.0)
     truth = r.records.encoders.world.joint_positions(np.array([sample.device_time_us for sample in samples]) * 1e-6)
     assert all(sample.valid for sample in samples)
     assert (np.abs(np.array([sample.positions for sample in samples]) - truth).max(axis=0) < rad(calibration, COUNTS)).all()
@@ -55,10 +60,10 @@ def test_angles_stay_within_their_counts_over_a_long_sweep(rig: MakeRig, calibra
 
 def test_lost_counts_are_found_at_the_next_index_and_healed_by_the_one_after(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig()
-    r.run(8.0)
+    r.run(6.0)
     epoch = r.samples[-1].epoch
     r.do("lose_counts", joint=6, counts=50)
-    samples = r.run(20.0)
+    samples = r.run(3.0) + r.until_valid()
     missed = ages(samples, 5, JointStatus.MISSED_COUNTS)
     assert 0 < len(missed) < 800 and missed == list(range(missed[0], missed[-1] + 1))
     assert re.search("us_arm_joint6: counts were lost, its index pulse came (49|50|51) counts", samples[missed[0]].detail)
@@ -69,10 +74,10 @@ def test_lost_counts_are_found_at_the_next_index_and_healed_by_the_one_after(rig
 
 def test_on_hold_missed_counts_stay_until_a_person_accepts_them(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig(trust=TrustConfig(after_missed_counts="hold"))
-    r.run(8.0)
+    r.run(6.0)
     assert r.tracker.accept() == "no counts are in question"
     r.do("lose_counts", joint=6, counts=-70)
-    r.run(30.0)
+    r.run(12.0)
     assert r.samples[-1].status[5] == JointStatus.MISSED_COUNTS
     assert re.fullmatch("us_arm_joint6: the reference moves by (69|70|71) counts", r.tracker.accept())
     r.run(0.01)
@@ -82,26 +87,26 @@ def test_on_hold_missed_counts_stay_until_a_person_accepts_them(rig: MakeRig, ca
 def test_home_lets_go_of_a_reference_in_question_and_says_which_index_is_needed(rig: MakeRig) -> None:
     r = rig(trust=TrustConfig(after_missed_counts="hold"))
     assert r.tracker.home().startswith("move over their index: us_arm_joint1, us_arm_joint2")
-    r.run(8.0)
+    r.run(6.0)
     assert r.tracker.home() == "all joints are homed"
     r.do("lose_counts", joint=6, counts=50)
-    r.run(20.0)
+    r.run(6.0)
     assert r.tracker.home() == "move over their index: us_arm_joint6"
     r.run(0.01)
     assert r.samples[-1].status[5] == JointStatus.NOT_HOMED
-    r.run(6.0)
+    r.until_valid()
     assert r.samples[-1].valid
 
 
 def test_a_false_index_pulse_is_not_taken_for_a_reference(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig()
-    r.run(8.0)
+    r.run(6.0)
     epoch = r.samples[-1].epoch
     for _ in range(3):  # a burst of them, as from a loose plug
         r.do("false_index", joint=1)
         r.run(0.01)
     assert r.samples[-1].status[0] & JointStatus.MISSED_COUNTS
-    r.run(12.0)
+    r.until_valid()
     assert r.samples[-1].valid and r.samples[-1].epoch == epoch and (r.error_rad() < rad(calibration, COUNTS)).all()
 
 
@@ -119,13 +124,13 @@ def test_whatever_may_have_cost_counts_takes_the_angle_until_an_index_has_settle
     rig: MakeRig, calibration: ArmCalibration, fault: str, fields: dict[str, Any], said: str
 ) -> None:
     r = rig()
-    r.run(8.0)
+    r.run(6.0)
     r.do(fault, **fields)
     (sample,) = r.run(0.01)
     assert said in sample.detail and np.isnan(sample.positions[3]) and np.isfinite(np.delete(sample.positions, 3)).all()
-    wrong = [s for s in r.run(20.0) if np.isfinite(s.positions[3])]
+    wrong = [s for s in r.until_valid() + r.run(5.0) if np.isfinite(s.positions[3])]
     truth = r.records.encoders.world.joint_positions(np.array([s.device_time_us for s in wrong]) * 1e-6)[:, 3]
-    assert len(wrong) > 500, "it must come back"
+    assert len(wrong) > 450, "it must come back"
     assert np.abs(np.array([s.positions[3] for s in wrong]) - truth).max() < rad(calibration, COUNTS)[3]
 
 
@@ -140,18 +145,18 @@ def test_a_dead_encoder_is_missing_as_long_as_it_is_dead(rig: MakeRig) -> None:
 def test_counters_that_wrap_do_not_show(rig: MakeRig, calibration: ArmCalibration, encoders: dict[str, Any]) -> None:
     r = rig(encoders)
     r.run(4.0)
-    samples = r.run(15.0)
+    samples = r.run(6.0)
     assert all(sample.valid for sample in samples) and (r.error_rad() < rad(calibration, COUNTS)).all()
 
 
 def test_a_restarted_device_must_be_homed_again(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig()
-    r.run(8.0)
+    r.run(6.0)
     r.restart_device()
     (sample,) = r.run(0.01)
     assert all(status & JointStatus.NOT_HOMED for status in sample.status) and r.tracker.counters.restarts == 1
     assert np.isnan(sample.positions).all() and sample.skipped == 0
-    r.run(20.0)
+    r.until_valid()
     assert r.samples[-1].valid and (r.error_rad() < rad(calibration, COUNTS)).all()
 
 
@@ -166,7 +171,7 @@ def test_a_restart_that_was_not_seen_is_told_by_the_devices_clock(rig: MakeRig, 
 
 def test_a_gap_costs_no_reference_and_is_counted(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig()
-    r.run(8.0)
+    r.run(6.0)
     r.run(3.0, heard=False)
     (sample,) = r.run(0.01)
     assert sample.skipped == 300 and sample.valid and (r.error_rad() < rad(calibration, COUNTS)).all()
@@ -174,11 +179,11 @@ def test_a_gap_costs_no_reference_and_is_counted(rig: MakeRig, calibration: ArmC
 
 def test_a_narrow_counter_may_go_round_unseen_in_a_gap_and_is_homed_again(rig: MakeRig, calibration: ArmCalibration) -> None:
     r = rig({"counter_bits": 16})
-    r.run(8.0)
+    r.run(6.0)
     r.run(3.0, heard=False)
     (sample,) = r.run(0.01)
     assert all(status == JointStatus.NOT_HOMED for status in sample.status)
-    r.run(20.0)
+    r.until_valid()
     assert r.samples[-1].valid and (r.error_rad() < rad(calibration, COUNTS)).all()
 
 
@@ -292,7 +297,7 @@ def test_a_homing_that_was_kept_holds_while_the_device_has_power_and_no_longer(
     path = tmp_path / "home.yaml"
     first = StoredHome(path)
     r = rig(home=first)
-    r.run(8.0)
+    r.run(6.0)
     first.flush()
     r.records.encoders.state.seen[:] = False  # a device that does not keep its latches
     kept = StoredHome(path)

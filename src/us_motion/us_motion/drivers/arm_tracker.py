@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from lodestone_core.clock import ClockEstimator
 from lodestone_core.device.stream import Arrival
+from lodestone_core.device.stream_clock import StreamClock
 from us_motion.drivers.arm_faults import ArmProblem, device_problem, exchanged
 from us_motion.drivers.arm_files import Arm
 from us_motion.drivers.config import ArmConfig
@@ -48,7 +48,7 @@ class ArmTracker:
         self._config, self._arm = config, arm
         self._on_sample, self._wall_ns = on_sample, wall_ns
         self._joints: dict[str, JointCounter] = {}
-        self._estimator = ClockEstimator(self._config.clock)
+        self._clock = StreamClock(config.clock, wall_ns)
         self._last: tuple[EncoderFrame, Arrival] | None = None
         self._hello_opening = 0
         self._changes = -1
@@ -141,7 +141,7 @@ class ArmTracker:
 
     def _begin_anew(self) -> None:
         self.counters.restarts += 1
-        self._estimator = ClockEstimator(self._config.clock)
+        self._clock.restart()
         for joint in self._joints.values():
             joint.begin_anew()
 
@@ -176,18 +176,18 @@ class ArmTracker:
         self._arm.home.keep(*where)
 
     def _sample(self, frame: EncoderFrame, arrival: Arrival, skipped: int) -> ArmSample:
-        estimate = self._estimator.update(frame.device_us, arrival.earliest_ns, arrival.latest_ns)
+        stamps = self._clock.stamp(frame.device_us, arrival)
         joints = list(self._joints.values())
         known = bool(joints)
         return ArmSample(
-            stamp_ns=self._wall_ns(estimate.stamp_ns),
-            received_ns=self._wall_ns(arrival.latest_ns),
+            stamp_ns=stamps.stamp_ns,
+            received_ns=stamps.received_ns,
             sequence=frame.sequence,
             skipped=skipped,
             device_time_us=frame.device_us,
             names=tuple(self._joints) or tuple(f"encoder{i}" for i in range(len(frame.counts))),
             counts=np.array([joint.count for joint in joints]) if known else frame.counts,
-            index_counts=np.array([joint.reference or 0 for joint in joints]) if known else frame.index_counts,
+            index_counts=np.array([(joint.newest_index or 0) if joint.homed else 0 for joint in joints]) if known else frame.index_counts,
             status=tuple(joint.status for joint in joints) if known else (JointStatus.NOT_HOMED,) * len(frame.counts),
             positions=np.array([joint.position_rad for joint in joints]) if known else np.full(len(frame.counts), np.nan),
             epoch=self._epoch,

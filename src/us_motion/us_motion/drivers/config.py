@@ -29,4 +29,4 @@ class ArmConfig:
         choices=("node", "robot_state_publisher"),
     )
     trust: TrustConfig = section(TrustConfig, "when the angle of a joint is believed")
-    clock: ClockConfig = section(ClockConfig, "device time to host time", counter_bits=64, ticks_per_frame=0)
+    clock: ClockConfig = section(ClockConfig, "device time to host time", window=500, counter_bits=64, ticks_per_frame=0)

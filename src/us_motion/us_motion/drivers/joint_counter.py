@@ -53,6 +53,8 @@ class JointCounter:
         """Unwrapped, since the driver started."""
         self.reference: int | None = None
         """Unwrapped count of the index pulse that is the reference."""
+        self.newest_index: int | None = None
+        """Unwrapped count of the newest index pulse."""
         self.turn: int | None = None
         """Which of the joint's index pulses that is, in pulses from `index_rad`; None while more than one fits the limits."""
         self.changes = 0
@@ -112,7 +114,7 @@ class JointCounter:
             return f"{name}: {fit}"
         if status & JointStatus.SIGNAL:
             return f"{name}: {self._doubt}; move it over its index to check it"
-        return f"{name}: at {self._angle_rad(self.turn):.3f} rad, outside its limits" if status else ""
+        return f"{name}: outside its limits" if status else ""
 
     def update(self, reading: Reading, elapsed_s: float) -> None:
         """Take the next reading, `elapsed_s` after the one before (any number for the first)."""
@@ -144,7 +146,7 @@ class JointCounter:
 
     def begin_anew(self) -> None:
         """The device has started anew: so do its counters."""
-        self._last = None
+        self._last = self.newest_index = None
         self.forget()
 
     def accept(self) -> str:
@@ -194,6 +196,7 @@ class JointCounter:
 
     def _on_index(self, index: int) -> None:
         """An index pulse came at this unwrapped count."""
+        self.newest_index = index
         if self.reference is None:
             self._set_reference(index)
             return
