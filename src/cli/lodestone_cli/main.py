@@ -194,7 +194,9 @@ def data(
 @app.command()
 def truth(
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the files.")],
-    world: Annotated[Path | None, typer.Option("--world", help="World of the simulated bench (YAML) [default: the simulated rig's].")] = None,
+    world: Annotated[
+        Path | None, typer.Option("--world", help="World of the simulated bench (YAML) [default: the simulated rig's].")
+    ] = None,
     duration: Annotated[float, typer.Option("--duration", "-d", min=0.001, help="Seconds of the world from its beginning.")] = 60.0,
 ) -> None:
     """Write where everything in the simulated world really is into CSV, NPZ and YAML files; the same seed gives the same bytes."""

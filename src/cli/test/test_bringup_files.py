@@ -34,7 +34,6 @@ FILES = sorted(LAUNCH.glob("*.launch.yaml"))
 PACKAGES = {
     "lodestone_core": "core",
     "em_registration": "em_registration",
-    "em_registration": "em_registration",
     "guidewire_recon": "guidewire_recon",
     "us_motion": "us_motion",
     "xray_registration": "xray_registration",
@@ -164,6 +163,8 @@ def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> 
     assert [spec.name for spec in plan.processes] == ["record_node-1"]
     given = parameters(plan, 0)
     assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
+
+
 def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_same_drivers(installed: Callable[..., Plan]) -> None:
     for name, package, node in (("ultrasound", "us_motion", "ultrasound_node"), ("xray", "xray_registration", "xray_node")):
         plan = installed(f"{name}.launch.yaml", sim="true")
