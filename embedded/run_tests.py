@@ -60,7 +60,9 @@ def types() -> Outcome:
 def pure() -> Outcome:
     """Tests of pure code with every ROS package made unimportable."""
     path = ":".join(filter(None, [str(ROOT / "embedded"), os.environ.get("PYTHONPATH", "")]))
-    arguments = ["-p", "ros_blocker", "--ignore-glob=*/test/ros/*", "-m", "not ros and not setup", *test_folders()]
+    # A process for each core, a file whole in one of them: fixtures of a file are made once.
+    workers = ["-p", "xdist.plugin", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "loadfile"]
+    arguments = [*workers, "-p", "ros_blocker", "--ignore-glob=*/test/ros/*", "-m", "not ros and not setup", *test_folders()]
     return pytest(arguments, PYTHONPATH=path)
 
 

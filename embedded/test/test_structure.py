@@ -57,6 +57,15 @@ def test_dependencies_point_one_way(path: Path) -> None:
     assert not (set(imported(path)) & OURS) - MAY_IMPORT[package] - {package}
 
 
+NODES_OWN = {"_clock", "_context", "_executor", "_handle", "_logger", "_parameters", "_publishers", "_subscriptions", "_timers", "_services"}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name.endswith("_node.py")], ids=name_of)
+def test_a_node_takes_no_name_that_is_rclpys(path: Path) -> None:
+    stored = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    assert not {node.attr for node in stored} & NODES_OWN
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_rooms_are_small(path: Path) -> None:
     text = path.read_text()

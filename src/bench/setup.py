@@ -22,6 +22,11 @@ setup(
         "console_scripts": [
             "array_emulator = lodestone_bench.emulators.array_emulator:main",
             "aurora_emulator = lodestone_bench.emulators.aurora:main",
+            "stereo_emulator = lodestone_bench.emulators.stereo:main",
+            "arm_emulator = lodestone_bench.emulators.arm:main",
+            "ultrasound_emulator = lodestone_bench.emulators.ultrasound:main",
+            "xray_emulator = lodestone_bench.emulators.xray:main",
+            "world_node = lodestone_bench.ros.world_node:main",
             "recording_node = lodestone_bench.ros.recording_node:main",
         ]
     },

@@ -18,5 +18,5 @@ setup(
     maintainer="Lodestone maintainers",
     maintainer_email="maintainers@lodestone.invalid",
     license="Apache-2.0",
-    entry_points={"console_scripts": []},
+    entry_points={"console_scripts": ["record_node = lodestone_core.ros.record_node:main"]},
 )

@@ -21,6 +21,7 @@ setup(
     entry_points={
         "console_scripts": [
             "magnetometers_node = guidewire_recon.ros.magnetometers_node:main",
+            "stereo_node = guidewire_recon.ros.stereo_node:main",
         ]
     },
 )

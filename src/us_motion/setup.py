@@ -18,5 +18,10 @@ setup(
     maintainer="Lodestone maintainers",
     maintainer_email="maintainers@lodestone.invalid",
     license="Apache-2.0",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            "arm_node = us_motion.ros.arm_node:main",
+            "ultrasound_node = us_motion.ros.ultrasound_node:main",
+        ]
+    },
 )

@@ -63,6 +63,22 @@ def record(
 
 
 @app.command()
+def replay(
+    bag: Annotated[Path, typer.Argument(help="A bag, MCAP or sqlite3, finished or cut off.")],
+    topics: Annotated[list[str] | None, typer.Option("--topics", help="Topic to play; repeat for more [default: all].")] = None,
+    rate: Annotated[float, typer.Option("--rate", "-r", min=0.001, help="2 is twice as fast.")] = 1.0,
+    start: Annotated[float, typer.Option("--start", min=0.0, help="Begin so many seconds into the bag.")] = 0.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end; /clock steps back there.")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="Wait for space, or for the service player/pause.")] = False,
+    wait: Annotated[float, typer.Option("--wait", min=0.0, help="Wait at most so many seconds for the first readers.")] = 3.0,
+) -> None:
+    """Play a bag as it was recorded, with its own time on /clock (use_sim_time)."""
+    from lodestone_cli.commands import replay as command
+
+    raise typer.Exit(command.run(command.Options(bag, topics or (), rate, start, loop, paused, wait)))
+
+
+@app.command()
 def recover(
     bag: Annotated[Path, typer.Argument(help="A bag that was cut off or damaged; it is not touched.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New bag folder [default: <bag>_recovered].")] = None,
@@ -160,6 +176,28 @@ def magnetometers(
     raise typer.Exit(command.run(options))
 
 
+@calibrate.command()
+def time(
+    bag: Annotated[Path, typer.Argument(help="A bag of at least 20 s in which all streams saw one quick, irregular motion.")],
+    rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
+    reference: Annotated[str, typer.Option("--reference", help="Stream that the others are measured against.")] = "aurora/tools",
+    stream: Annotated[list[str] | None, typer.Option("--stream", help="Another stream [default: all devices in the bag].")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="New calibration file.")] = Path("time.yaml"),
+    tool: Annotated[str, typer.Option("--tool", help="Tool of the tracker [default: the one seen most].")] = "",
+    previous: Annotated[Path | None, typer.Option("--previous", help="Time calibration that the drivers had while recording.")] = None,
+    reference_latency: Annotated[
+        float | None, typer.Option("--reference-latency", min=0.0, help="Known latency of the reference, s [default: the least possible].")
+    ] = None,
+    max_offset: Annotated[float | None, typer.Option("--max-offset", min=0.01, help="Largest offset looked for, s.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the estimate.")] = None,
+) -> None:
+    """Find how late each stream is against a reference, from one motion that all of them saw."""
+    from lodestone_cli.commands import calibrate_time as command
+
+    options = (bag, reference, tuple(stream or ()), rig, out, tool, previous, reference_latency, max_offset, config)
+    raise typer.Exit(command.run(command.Options(*options)))
+
+
 @app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(help="Recordings; all when none is given.")] = None,
@@ -170,6 +208,20 @@ def data(
     from lodestone_cli.commands import data as command
 
     raise typer.Exit(command.run(names or [], fetch=fetch, files=files))
+
+
+@app.command()
+def truth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the files.")],
+    world: Annotated[
+        Path | None, typer.Option("--world", help="World of the simulated bench (YAML) [default: the simulated rig's].")
+    ] = None,
+    duration: Annotated[float, typer.Option("--duration", "-d", min=0.001, help="Seconds of the world from its beginning.")] = 60.0,
+) -> None:
+    """Write where everything in the simulated world really is into CSV, NPZ and YAML files; the same seed gives the same bytes."""
+    from lodestone_cli.commands import truth as command
+
+    raise typer.Exit(command.run(world, duration, out))
 
 
 @app.command()

@@ -14,6 +14,7 @@ import yaml
 from em_registration.config import RegistrationConfig
 from em_registration.drivers.config import AuroraConfig
 from guidewire_recon.drivers.config import MagnetometersConfig
+from guidewire_recon.drivers.stereo_config import StereoConfig
 from lodestone_cli.checkout import find_checkout
 from lodestone_cli.launch_file.document import Entity, read_launch_file
 from lodestone_cli.launch_file.interpreter import Plan, read_plan
@@ -23,22 +24,39 @@ from lodestone_core.config_option import plain
 from lodestone_core.errors import InputError
 from lodestone_guidance.config import AuthorityConfig
 from lodestone_guidance.rig import parse_frames, poses_from_root
+from us_motion.drivers.config import ArmConfig
+from us_motion.drivers.ultrasound_config import UltrasoundDriverConfig
+from xray_registration.drivers.config import XrayDriverConfig
 
 CHECKOUT = find_checkout(Path(__file__)) or Path()
 LAUNCH = CHECKOUT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.yaml"))
 PACKAGES = {
+    "lodestone_core": "core",
+    "em_registration": "em_registration",
     "em_registration": "em_registration",
     "guidewire_recon": "guidewire_recon",
+    "us_motion": "us_motion",
+    "xray_registration": "xray_registration",
     "lodestone_guidance": "guidance",
     "lodestone_bench": "bench",
     "lodestone_cli": "cli",
 }
+US_ARM_GIVEN = {"stream.port", "clock.latency_s", "urdf", "calibration_file", "probe_calibration_file", "rig", "state_file", "tf_owner"}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
-    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
+    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig", "time_calibration"}),
+    ("ultrasound", UltrasoundDriverConfig, {"video.source", "video.clock.latency_s", "calibration", "rig", "preset"}),
+    (
+        "xray",
+        XrayDriverConfig,
+        {"kind", "video.source", "video.clock.latency_s", "folder.path", "folder.latency_s", "calibration", "rig"},
+    ),
+    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
+    ("us_arm", ArmConfig, US_ARM_GIVEN),
+    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
 ]
 
 
@@ -105,6 +123,32 @@ def test_em_in_simulation_gives_the_emulators_port_to_the_same_driver(installed:
     assert driver.command[0].endswith("em_registration/aurora_node")
 
 
+def test_the_arm_gets_the_files_of_its_rig_and_the_emulators_port(installed: Callable[..., Plan]) -> None:
+    plan = installed("us_arm.launch.yaml", sim="true")
+    emulator = plan.processes[0].command
+    given = parameters(plan, 1)
+    assert Path(emulator[0]).name == "arm_emulator" and emulator[1] == "--link" and given["stream.port"] == emulator[2]
+    assert "--world=" in emulator, "a world that is not given must not swallow the next option"
+    assert Path(given["urdf"]).is_file() and Path(given["calibration_file"]).is_file() and given["rig"] == "simulated"
+    assert plan.processes[1].respawn and plan.processes[1].command[0].endswith("us_motion/arm_node")
+
+
+def test_stereo_in_simulation_gives_the_emulators_addresses_to_the_same_driver(installed: Callable[..., Plan]) -> None:
+    plan = installed("stereo.launch.yaml", sim="true")
+    assert [Path(spec.command[0]).name for spec in plan.processes] == ["stereo_emulator", "stereo_node"]
+    emulator, given = plan.processes[0].command, parameters(plan, 1)
+    for side in ("left", "right"):
+        assert given[f"{side}.source"] == emulator[emulator.index(f"--{side}") + 1]
+        assert given[f"{side}_calibration"] == str(LAUNCH / "rigs" / "simulated" / f"{side}.yaml")
+    assert given["left.source"] != given["right.source"] and given["rig"] == "simulated"
+
+
+def test_stereo_on_a_rig_starts_no_emulator(installed: Callable[..., Plan]) -> None:
+    plan = installed("stereo.launch.yaml", stereo_left="/dev/v4l/by-id/a", stereo_right="/dev/v4l/by-id/b", rig="template")
+    assert [(Path(spec.command[0]).name, spec.respawn) for spec in plan.processes] == [("stereo_node", True)]
+    assert (parameters(plan, 0)["left.source"], parameters(plan, 0)["right.source"]) == ("/dev/v4l/by-id/a", "/dev/v4l/by-id/b")
+
+
 def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..., Plan]) -> None:
     plan = installed("demo.launch.yaml", em_recording="em.txt", optical_recording="optical.txt")
     assert [Path(spec.command[0]).name for spec in plan.processes] == [
@@ -113,6 +157,30 @@ def test_the_demo_plays_the_recording_into_the_same_chain(installed: Callable[..
     played = parameters(plan, 0)
     assert (played["em_recording"], played["optical_recording"]) == ("em.txt", "optical.txt")
     assert parameters(plan, 1)["port"] == played["port_link"]
+
+
+def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> None:
+    plan = installed("record.launch.yaml", images="false", topics="/a /b")
+    assert [spec.name for spec in plan.processes] == ["record_node-1"]
+    given = parameters(plan, 0)
+    assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
+
+
+def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_same_drivers(installed: Callable[..., Plan]) -> None:
+    for name, package, node in (("ultrasound", "us_motion", "ultrasound_node"), ("xray", "xray_registration", "xray_node")):
+        plan = installed(f"{name}.launch.yaml", sim="true")
+        emulator, driver = plan.processes[0].command, plan.processes[1]
+        assert Path(emulator[0]).name == f"{name}_emulator" and driver.command[0].endswith(f"{package}/{node}")
+        assert parameters(plan, 1)["video.source"] == emulator[1 + emulator.index("--url")]
+        assert parameters(plan, 1)["calibration"] == str(LAUNCH / "rigs" / "simulated" / f"{name}.yaml")
+        real = installed(f"{name}.launch.yaml", **{f"{name}_source": "/dev/mine", "rig": "template"})
+        assert len(real.processes) == 1 and parameters(real, 0)["video.source"] == "/dev/mine"
+
+
+def test_the_emulated_c_arm_exports_files_only_where_the_driver_reads_them(installed: Callable[..., Plan]) -> None:
+    plan = installed("xray.launch.yaml", sim="true", xray_kind="folder")
+    assert f"--dicom={parameters(plan, 1)['folder.path']}" in plan.processes[0].command
+    assert "--dicom=" in installed("xray.launch.yaml", sim="true").processes[0].command
 
 
 def test_threads_are_one_unless_asked_for_under_ros2_launch_too(installed: Callable[..., Plan]) -> None:
@@ -185,7 +253,7 @@ def test_a_rig_is_one_tree_below_the_bench(path: Path) -> None:
 
 def test_package_and_build_file_install_what_the_launch_files_name() -> None:
     text = (LAUNCH / "CMakeLists.txt").read_text()
-    assert "DIRECTORY config rigs" in text and "../embedded/fastdds.xml" in text
+    assert "DIRECTORY config rigs urdf" in text and "../embedded/fastdds.xml" in text
     assert (CHECKOUT / "embedded" / "fastdds.xml").is_file()
     manifest = (LAUNCH / "package.xml").read_text()
     assert "<build_type>ament_cmake</build_type>" in manifest

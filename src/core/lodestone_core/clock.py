@@ -5,6 +5,9 @@ there when the last byte of its own reply came (`latest`). Replies can be late b
 at a steady rate runs along the line *under* the arrivals (lower_line.py): neither jitter nor a reply that hangs for
 200 ms pulls it. Where that line misses the brackets the device does not count steadily (a played recording), and the
 middle of the bracket, half a poll off at most, is the best there is.
+
+A device that sends of its own accord bounds an acquisition from above only: an empty line does not say that nothing was acquired, the frame
+may have been held up behind it. `held_up_s` says for how long; brackets then contradict the line only when they miss it by more.
 """
 
 from __future__ import annotations
@@ -60,8 +63,9 @@ class ClockEstimate:
 class ClockEstimator:
     """Maps frame counts to acquisition times; stamps rise strictly until the host clock itself steps back."""
 
-    def __init__(self, config: ClockConfig | None = None) -> None:
+    def __init__(self, config: ClockConfig | None = None, held_up_s: float = 0.0) -> None:
         self._config = config or ClockConfig()
+        self._held_up_ns = ns_from_s(held_up_s)
         self._latency_ns = ns_from_s(self._config.latency_s)
         self._tolerance_ns = ns_from_s(self._config.tolerance_s)
         self._range = 1 << self._config.counter_bits
@@ -127,7 +131,7 @@ class ClockEstimator:
         if line_ns is None:
             return 0
         # The frame before may have hung on its way as much as this one is older than its bracket says.
-        return max(0, line_ns - latest_ns) + min(0, line_ns - earliest_ns + self._late_ns)
+        return max(0, line_ns - latest_ns) + min(0, line_ns - earliest_ns + self._late_ns + self._held_up_ns)
 
     def _contradicts(self, miss_ns: int) -> bool:
         """Whether a frame that misses the line by this much is none of a steady device."""

@@ -23,9 +23,14 @@ from lodestone_bench.emulators.aurora_emulator import AuroraEmulator
 from lodestone_bench.emulators.aurora_setup import Paths, recording_emulator, scripted_emulator
 from lodestone_bench.emulators.control import send_request
 from lodestone_bench.emulators.host_clock import HostClock
+from lodestone_bench.emulators.stream_main import world_file
 from lodestone_bench.sources.recording import RecordingSource
 from lodestone_bench.world.config import Script, default_script, fault_entries, read_script
+from lodestone_bench.world.em_tools import in_world, script_of_world
+from lodestone_bench.world.epoch import join_world
 from lodestone_bench.world.metal_config import default_metal
+from lodestone_bench.world.scripted import ScriptedWorld
+from lodestone_bench.world.sections import read_world
 from lodestone_core.errors import InputError
 from lodestone_core.yaml_file import read_yaml
 
@@ -57,8 +62,20 @@ def make_emulator(options: argparse.Namespace) -> AuroraEmulator:
     paths, faults = Paths(options.link, options.control), _faults(options.faults)
     if options.recording is not None:
         return recording_emulator(RecordingSource.read(options.recording, loop=options.loop), paths, faults, options.seed)
-    script = read_script(options.script) if options.script is not None else _default_script(options)
-    return scripted_emulator(script, paths, faults, HostClock() if options.pause_with_host else time.monotonic)
+    clock = HostClock() if options.pause_with_host else time.monotonic
+    world = join_world(options.clock) if options.clock is not None else None
+    origin_s = None if world is None else clock() - world.elapsed_s()
+    return scripted_emulator(_world(options), paths, faults, clock, origin_s)
+
+
+def _world(options: argparse.Namespace) -> ScriptedWorld:
+    """What is measured: the bench's world where it says something of tools, else a script of its own or the default."""
+    world = read_world(options.world)
+    if options.script is not None:
+        script = read_script(options.script)
+    else:
+        script = script_of_world(world) if "tools" in world else _default_script(options)
+    return in_world(script, world)
 
 
 def _default_script(options: argparse.Namespace) -> Script:
@@ -87,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--script", type=Path, help="scripted world and faults (YAML)")
     source.add_argument("--recording", type=Path, help="play this EMTracking*.txt at its own times from the first TSTART on")
+    parser.add_argument(
+        "--world", type=world_file, help="the bench's world (YAML); its section `tools` is a script, on whose bodies others move"
+    )
+    parser.add_argument(
+        "--clock", type=Path, help="file by which all emulators of a bench share one time; without it time begins with TSTART"
+    )
     parser.add_argument("--link", type=Path, help="symbolic link to make to the serial port")
     parser.add_argument("--control", type=Path, help="unix socket for requests, one JSON object a line")
     parser.add_argument("--faults", type=Path, help="schedule of requests (YAML list, each with at_s or tracking_s)")

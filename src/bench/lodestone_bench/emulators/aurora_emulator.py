@@ -174,7 +174,7 @@ class AuroraEmulator:
             self.request(request)
 
     def _tracking_s(self, now_s: float) -> float | None:
-        return None if self.device.measuring.started_s is None else self.device.measuring.elapsed_s(now_s)
+        return self.device.measuring.tracking_s(now_s)
 
     def _take(self, heard: list[tuple[int, bool]], now_s: float) -> None:
         """Bytes of the host. A command is complete when the time that its bytes take on the wire is over."""

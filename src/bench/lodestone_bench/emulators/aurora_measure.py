@@ -27,11 +27,15 @@ class Carried(NamedTuple):
 
 
 class Measuring:
-    """The device's frame counter over a source. The source's time begins with the first TSTART and never stops again."""
+    """The device's frame counter over a source. The source's time begins with the first TSTART and never stops again.
 
-    def __init__(self, source: Source, first_frame: int = 0) -> None:
+    With `origin_s`, a time of the device's clock, the source's time begins there instead: the bench's world goes on without the device.
+    """
+
+    def __init__(self, source: Source, first_frame: int = 0, origin_s: float | None = None) -> None:
         self.source = source
         self.started_s: float | None = None
+        self._origin_s = origin_s
         self._first_frame = first_frame
         self._base = -first_frame  # frame number = sample number - base
         self._since: int | None = None  # newest sample at the TSTART in force; None while not tracking
@@ -42,7 +46,8 @@ class Measuring:
         """TSTART: from here on new samples are reported."""
         if self.started_s is None:
             self.started_s = now_s
-            self._since = 0
+            # In a world that goes on, what was there before is not measured.
+            self._since = 0 if self._origin_s is None else self.number(now_s)
         else:
             self._since = self.number(now_s)
         if reset_frames:
@@ -64,8 +69,13 @@ class Measuring:
         self._set_base(self.number(now_s) - value)
 
     def elapsed_s(self, now_s: float) -> float:
-        """Time of the source; negative before the first TSTART."""
-        return -1.0 if self.started_s is None else max(0.0, now_s - self.started_s)
+        """Time of the source; negative before it begins."""
+        origin_s = self.started_s if self._origin_s is None else self._origin_s
+        return -1.0 if origin_s is None else max(0.0, now_s - origin_s)
+
+    def tracking_s(self, now_s: float) -> float | None:
+        """Time since the first TSTART; None before it."""
+        return None if self.started_s is None else max(0.0, now_s - self.started_s)
 
     def number(self, now_s: float) -> int:
         """Number of the source's newest sample."""

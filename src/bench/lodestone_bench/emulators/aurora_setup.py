@@ -29,18 +29,29 @@ class Paths:
     control: Path | None = None
 
 
-def device_of(source: Source, plugs: Mapping[str, PlugConfig], config: DeviceConfig | None = None) -> AuroraDevice:
+def device_of(
+    source: Source, plugs: Mapping[str, PlugConfig], config: DeviceConfig | None = None, origin_s: float | None = None
+) -> AuroraDevice:
     """A device that measures `source` with these tools plugged in. Raises InputError for tools that do not fit."""
     config = config or DeviceConfig()
-    return AuroraDevice(config, PortTable(plug_in(plugs)), Measuring(source, config.first_frame))
+    return AuroraDevice(config, PortTable(plug_in(plugs)), Measuring(source, config.first_frame, origin_s))
 
 
 def scripted_emulator(
-    script: Script, paths: Paths, faults: tuple[Mapping[str, Any], ...] = (), clock: Callable[[], float] = time.monotonic
+    world: ScriptedWorld | Script,
+    paths: Paths,
+    faults: tuple[Mapping[str, Any], ...] = (),
+    clock: Callable[[], float] = time.monotonic,
+    origin_s: float | None = None,
 ) -> AuroraEmulator:
-    """An emulator in the scripted world, with the script's faults and further ones."""
+    """An emulator in the scripted world, with the script's faults and further ones.
+
+    `origin_s`: time of `clock` at which the world began; None lets it begin with the first TSTART.
+    """
+    world = ScriptedWorld(world) if isinstance(world, Script) else world
+    script = world.script
     plugs = {name: tool.plug for name, tool in script.tools.items()}
-    device = device_of(ScriptedSource(ScriptedWorld(script)), plugs, script.world.device)
+    device = device_of(ScriptedSource(world), plugs, script.world.device, origin_s)
     return AuroraEmulator(device, paths.link, paths.control, Schedule((*script.faults, *faults)), script.world.seed, clock)
 
 

@@ -32,7 +32,7 @@ def statistics(emulator: AuroraEmulator) -> dict[str, Any]:
     }
     return {
         "uptime_s": round(emulator.elapsed_s(), 3),
-        "tracking_s": round(max(0.0, measuring.elapsed_s(now_s)), 3),
+        "tracking_s": round(measuring.tracking_s(now_s) or 0.0, 3),
         "frames_produced": measuring.produced(now_s),
         "frames_reported": emulator.seen.frames,
         "frames_empty": emulator.seen.empty,

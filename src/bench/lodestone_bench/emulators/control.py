@@ -19,7 +19,7 @@ _MAX_LINE = 65536
 def send_request(path: Path, timeout_s: float = 5.0, **request: Any) -> dict[str, Any]:
     """Send one request (`do="..."` and its fields) to a running emulator and return its answer.
 
-    Raises InputError when nobody listens at `path`.
+    Raises InputError when nobody listens at `path`, or answers in time.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(timeout_s)
@@ -28,9 +28,13 @@ def send_request(path: Path, timeout_s: float = 5.0, **request: Any) -> dict[str
         except OSError as error:
             remedy = "start the emulator with --control and this path"
             raise InputError(str(path), expected="a control socket", got=error.strerror, remedy=remedy) from error
-        client.sendall(json.dumps(request).encode() + b"\n")
-        with client.makefile("rb") as lines:
-            answer: dict[str, Any] = json.loads(lines.readline())
+        try:
+            client.sendall(json.dumps(request).encode() + b"\n")
+            with client.makefile("rb") as lines:
+                answer: dict[str, Any] = json.loads(lines.readline())
+        except (OSError, ValueError) as error:
+            remedy = "look into the emulator's log: it has ended or hangs"
+            raise InputError(f"{path}, {request}", expected=f"an answer within {timeout_s:g} s", got=str(error), remedy=remedy) from error
     return answer
 
 

@@ -22,6 +22,7 @@ _ZERO = (0.0, 0.0, 0.0)
 class BodyConfig:
     """A rigid body on a smooth path in the field generator's frame; sines in place and in orientation about a mean."""
 
+    follows: str = option("", doc="stands still on this part of the world instead; empty: moves as follows", choices=("", "probe", "liver"))
     center_mm: Vector = option((0.0, 0.0, -200.0), unit="mm", doc="mean position")
     amplitude_mm: Vector = option(_ZERO, unit="mm", doc="amplitude along x, y, z")
     period_s: Vector = option((7.0, 11.0, 5.0), unit="s", doc="period along x, y, z", minimum=0.01)

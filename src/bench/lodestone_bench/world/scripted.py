@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from lodestone_bench.world.config import BodyConfig, Script, ToolConfig, Vector
 from lodestone_bench.world.metal import Metal
 from lodestone_core import se3
+from lodestone_core.errors import InputError
 
 Array = npt.NDArray[np.float64]
 NOISE_ROWS = 4096
@@ -28,10 +29,16 @@ class MeasuredTool:
 
 
 class ScriptedWorld:
-    """Times are seconds since the first TSTART; poses (N, 4, 4) in mm for times (N,)."""
+    """Times are seconds since the first TSTART, or of the bench's world where it has one; poses (N, 4, 4) in mm for times (N,)."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, carriers: Mapping[str, Callable[[Array], Array]] | None = None) -> None:
+        """`carriers`: what bodies follow, name -> T_field_carrier (N, 4, 4). Raises InputError for a body that follows none of them."""
         self.script = script
+        self._carriers = carriers or {}
+        for name, body in script.bodies.items():
+            if body.follows and body.follows not in self._carriers:
+                remedy = "give the emulator the bench's world (--world)"
+                raise InputError(f"bodies.{name}: follows", expected="a part of this world", got=body.follows, remedy=remedy)
         reference = script.world.reference
         self._T_image_field = _rigid(reference.field_in_image_mm, reference.field_in_image_deg)
         self._T_body_marker = _rigid(reference.mount_mm, reference.mount_deg)
@@ -43,7 +50,7 @@ class ScriptedWorld:
     def T_field_tool(self, name: str, times_s: Array) -> Array:
         """True poses of a tool; the roll of a 5-DOF tool is the one that it would have without any."""
         tool = self.script.tools[name]
-        T = T_field_body(self.script.bodies[tool.body], times_s) @ self._mounts[name]
+        T = self._T_field_body(tool.body, times_s) @ self._mounts[name]
         return without_roll(T) if tool.plug.degrees_of_freedom == 5 else T
 
     def measured_tool(self, name: str, times_s: Array, numbers: npt.NDArray[np.int64]) -> Array:
@@ -58,8 +65,11 @@ class ScriptedWorld:
 
     def T_image_marker(self, times_s: Array) -> Array:
         """True poses of the reference marker."""
-        body = self.script.bodies[self.script.world.reference.body]
-        return self._T_image_field @ T_field_body(body, times_s) @ self._T_body_marker
+        return self._T_image_field @ self._T_field_body(self.script.world.reference.body, times_s) @ self._T_body_marker
+
+    def _T_field_body(self, name: str, times_s: Array) -> Array:
+        body = self.script.bodies[name]
+        return self._carriers[body.follows](times_s) if body.follows else T_field_body(body, times_s)
 
     def measured_marker(self, times_s: Array, numbers: npt.NDArray[np.int64]) -> Array:
         """Poses of the marker as the optical tracker measures them."""

@@ -23,8 +23,11 @@ C = TypeVar("C")
 
 
 def read_world(path: Path | None) -> Mapping[str, Any]:
-    """The sections of a world file; none for no file. Raises InputError for a section that no part has."""
-    if path is None:
+    """The sections of a world file; none for no file. Raises InputError for a section that no part has.
+
+    An empty path is no file: a launch file cannot leave an option out, and gives `--world=` instead.
+    """
+    if path is None or path == Path():
         return {}
     tree = read_yaml(path) or {}
     if not isinstance(tree, dict):

@@ -2,6 +2,19 @@
 
 BENCHMARKS: dict[str, str] = {
     name: f"lodestone_cli.benchmarks.{name}:run"
-    for name in ("bench_fuzz", "bench_stream", "bench_registration", "bench_replug", "bench_stop", "bench_recorder", "bench_setup")
+    for name in (
+        "bench_fuzz",
+        "bench_stream",
+        "bench_images",
+        "bench_array",
+        "bench_stream",
+        "bench_registration",
+        "bench_replug",
+        "bench_stop",
+        "bench_faults",
+        "bench_devices",
+        "bench_recorder",
+        "bench_setup",
+    )
 }
 """Name in the protocol file -> the function that runs it, in the order in which `lodestone bench` does."""

@@ -49,12 +49,8 @@ class EmRig:
         return find_process(self.launcher.pid, executable)
 
     def device_first(self) -> None:
-        """Let the emulated device wait behind nothing on this machine, where that is allowed: a real one is not on it."""
-        device = self.pid("aurora_emulator")
-        if device is not None:
-            with contextlib.suppress(OSError):
-                for thread in Path("/proc", str(device), "task").iterdir():
-                    os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(DEVICE_PRIORITY))
+        """Let the emulated device wait behind nothing on this machine, see `device_first`."""
+        device_first(self.pid("aurora_emulator"))
 
 
 @contextmanager
@@ -81,6 +77,15 @@ def em_rig(out: Path, tools: int, rate_hz: float, model: Registration | None = N
         log = out / "launch.log"
         with running("bench", ["up", "em.launch.yaml", *words], own_domain(), log) as launcher:
             yield EmRig(launcher, log, control)
+
+
+def device_first(pid: int | None) -> None:
+    """Let an emulated device wait behind nothing on this machine, where that is allowed: a real one is not on it."""
+    if pid is None:
+        return
+    with contextlib.suppress(OSError):
+        for thread in Path("/proc", str(pid), "task").iterdir():
+            os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(DEVICE_PRIORITY))
 
 
 def known_registration(sigma_mm: float = 0.1) -> Registration:

@@ -56,6 +56,7 @@ class ScannedMcap:
         self._by_id = {key: self._channel(channel) for key, channel in self._raw_channels.items()}
         self.channels: Sequence[Channel] = tuple(self._by_id.values())
         self._stores: dict[Channel, Typestore] = {}
+        self.span_ns = (min(s.start_ns for s in self._spans), max(s.end_ns for s in self._spans)) if self._spans else None
 
     def raw_messages(self, channels: Collection[Channel], start_ns: int | None, stop_ns: int | None) -> Iterator[RawMessage]:
         """As Storage.raw_messages."""

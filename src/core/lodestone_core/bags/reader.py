@@ -81,6 +81,12 @@ class Bag:
         """Messages of all topics."""
         return sum(channel.count for channel in self.channels)
 
+    @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """First and last log time; None without messages."""
+        spans = [storage.span_ns for storage in self._storages if storage.span_ns is not None]
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+
     def messages(
         self,
         topics: Iterable[str] | None = None,

@@ -42,6 +42,8 @@ class Storage(Protocol):
     channels: Sequence[Channel]
     notes: Sequence[str]
     """What is missing, one sentence each; empty for a complete file."""
+    span_ns: tuple[int, int] | None
+    """First and last log time; None without messages."""
 
     def raw_messages(self, channels: Collection[Channel], start_ns: int | None, stop_ns: int | None) -> Iterator[RawMessage]:
         """Messages of `channels` with start <= log time < stop, ordered by log time, equal times in the order of recording."""
@@ -62,6 +64,8 @@ class RosbagsStorage:
         self._channels = {_key(connection): _channel(connection) for connection in self._reader.connections}
         self.channels: Sequence[Channel] = tuple(self._channels.values())
         self.notes: Sequence[str] = _left_behind_by_sqlite(path)
+        # rosbags gives the end of what it holds, one after the last.
+        self.span_ns = (self._reader.start_time, self._reader.end_time - 1) if self._reader.message_count else None
 
     def raw_messages(self, channels: Collection[Channel], start_ns: int | None, stop_ns: int | None) -> Iterator[RawMessage]:
         """As Storage.raw_messages."""

@@ -51,6 +51,9 @@ def _volatile(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
 DEVICE = reliable(100)
 """What a driver publishes, and how a registration reads it: no frame may be lost, also when a reader is not scheduled for a second."""
 
+IMAGE = reliable(5)
+"""Images, however large: a reader may be half a second behind at 10 Hz, and a writer keeps no more than five of them in memory."""
+
 SENSOR = _volatile(ReliabilityPolicy.BEST_EFFORT, 5)
 """How a reader takes sensor data whose newest sample is all it wants (displays, other vendors' best-effort drivers)."""
 

@@ -22,17 +22,27 @@ DISCOVERY_PERIOD_S = 0.1
 _DEPTH = 1000
 
 
-class RecorderNode(Node):
-    """Records `topics` (all visible ones when empty) into the new bag directory `path` until close().
+class Recorder:
+    """Records `topics` (all visible ones when empty) into the new bag directory `path` until finish(), as a part of a node.
 
     Topics that appear later are joined. A topic is read as its publishers offer it: reliable if all do, and with what they keep
-    for late joiners if all do. The log time is the arrival in the middleware, the publish time that of the sender.
+    for late joiners if all do. The log time is the arrival in the middleware, the publish time that of the sender. Topics of the types
+    `without` (package/msg/Name) are left out.
     """
 
-    def __init__(self, path: str | Path, topics: Sequence[str] = (), *, custom: Mapping[str, str] | None = None, **ros: Any) -> None:
-        """`custom` goes into the bag's metadata, `ros` to rclpy's Node. Raises InputError when the bag cannot be made."""
-        super().__init__("recorder", **ros)
-        self._wanted = frozenset(self.resolve_topic_name(topic) for topic in topics)
+    def __init__(
+        self,
+        node: Node,
+        path: str | Path,
+        topics: Sequence[str] = (),
+        *,
+        without: Sequence[str] = (),
+        custom: Mapping[str, str] | None = None,
+    ) -> None:
+        """`custom` goes into the bag's metadata. Raises InputError when the bag cannot be made."""
+        self._node = node
+        self._wanted = frozenset(node.resolve_topic_name(topic) for topic in topics)
+        self._without = frozenset(without)
         self._readers: dict[str, Subscription] = {}
         self._refused: set[str] = set()
         self.counts: dict[str, int] = {}
@@ -40,25 +50,22 @@ class RecorderNode(Node):
         self.lost = 0
         """Messages that the middleware dropped before they could be recorded."""
         self._writer = BagWriter(path, custom=custom)
-        self.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @property
     def missing(self) -> list[str]:
         """Topics asked for by name that nobody has published yet."""
         return sorted(self._wanted - set(self._readers))
 
-    def close(self) -> None:
-        """Finish the bag and destroy the node. Raises InputError when the disk failed; what was written stays readable."""
-        try:
-            self._writer.close()
-        finally:
-            self.destroy_node()
+    def finish(self) -> None:
+        """Finish the bag. Raises InputError when the disk failed; what was written stays readable."""
+        self._writer.close()
 
     def _discover(self) -> None:
-        for topic, types in self.get_topic_names_and_types():
-            if topic in self._refused or not self._is_wanted(topic):
+        for topic, types in self._node.get_topic_names_and_types():
+            if topic in self._refused or self._without.intersection(types) or not self._is_wanted(topic):
                 continue
-            offered = [end.qos_profile for end in self.get_publishers_info_by_topic(topic)]
+            offered = [end.qos_profile for end in self._node.get_publishers_info_by_topic(topic)]
             if offered:
                 self._join(topic, types, offered)
 
@@ -74,19 +81,19 @@ class RecorderNode(Node):
         if known is not None and not _is_weaker(profile, known.qos_profile):
             return
         try:
-            message = _message_class(topic, types)
+            message = message_class(topic, types)
             channel = self._writer.add_topic(topic, types[0], [qos_from_profile(each) for each in offered])
         except InputError as error:
             self._refused.add(topic)
-            self.get_logger().warning(f"not recorded: {error}")
+            self._node.get_logger().warning(f"not recorded: {error}")
             return
         if known is not None:
             # A publisher with less to offer came later; what it sends would not arrive.
-            self.destroy_subscription(known)
+            self._node.destroy_subscription(known)
         self.counts.setdefault(topic, 0)
         events = SubscriptionEventCallbacks(message_lost=self._on_lost)
         record = self._recording(topic, channel)
-        self._readers[topic] = self.create_subscription(message, topic, record, profile, raw=True, event_callbacks=events)
+        self._readers[topic] = self._node.create_subscription(message, topic, record, profile, raw=True, event_callbacks=events)
 
     def _recording(self, topic: str, channel: int) -> Callable[[bytes, Mapping[str, int]], None]:
         def record(data: bytes, info: Mapping[str, int]) -> None:
@@ -97,6 +104,37 @@ class RecorderNode(Node):
 
     def _on_lost(self, status: Any) -> None:
         self.lost += status.total_count_change
+
+
+class RecorderNode(Node):
+    """A node that records and does nothing else; see Recorder."""
+
+    def __init__(self, path: str | Path, topics: Sequence[str] = (), *, custom: Mapping[str, str] | None = None, **ros: Any) -> None:
+        """`ros` goes to rclpy's Node. Raises InputError when the bag cannot be made."""
+        super().__init__("recorder", **ros)
+        self._recorder = Recorder(self, path, topics, custom=custom)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Messages recorded so far by topic."""
+        return self._recorder.counts
+
+    @property
+    def lost(self) -> int:
+        """Messages that the middleware dropped before they could be recorded."""
+        return self._recorder.lost
+
+    @property
+    def missing(self) -> list[str]:
+        """Topics asked for by name that nobody has published yet."""
+        return self._recorder.missing
+
+    def close(self) -> None:
+        """Finish the bag and destroy the node. Raises InputError when the disk failed; what was written stays readable."""
+        try:
+            self._recorder.finish()
+        finally:
+            self.destroy_node()
 
 
 def _adapted(offered: Sequence[QoSProfile]) -> QoSProfile:
@@ -115,7 +153,8 @@ def _is_weaker(profile: QoSProfile, than: QoSProfile) -> bool:
     return less_reliable or less_durable
 
 
-def _message_class(topic: str, types: Sequence[str]) -> type:
+def message_class(topic: str, types: Sequence[str]) -> type:
+    """The class of a topic's only type. Raises InputError for several types, or one that is not built here."""
     if len(types) > 1:
         got, remedy = ", ".join(types), "remap one of the publishers"
         raise InputError(f"topic {topic}", expected="one message type", got=got, remedy=remedy)

@@ -56,6 +56,7 @@ class AuroraConfig:
     rom_files: tuple[str, ...] = option((), doc='SROM images for tools without one: "port=path" or "port:channel=path", ports from 1')
     trace_file: str = option("", doc="file for all bytes in both directions with their times; empty: none. For support, and replayable")
     trace_max_mb: float = option(100.0, unit="MB", doc="size at which the trace moves to <trace_file>.1 and begins anew", minimum=0.1)
+    time_calibration: str = option("", doc="calibration file of kind time with the latency of aurora/tools; empty: clock.latency_s holds")
     limits: LimitsConfig = section(LimitsConfig, "time limits by class of command")
     recovery: RecoveryConfig = section(RecoveryConfig, "stages of recovery")
     clock: ClockConfig = section(ClockConfig, "frame number to host time")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lodestone_core.ros.lazy import publish_if_heard
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_core.ros.tf import TfBroadcaster
+from lodestone_core.time_calibration import calibrated_clock
 from lodestone_core.types import ToolSample, TrackedFrame
 from lodestone_msgs.msg import TrackedTool, TrackedTools
 
@@ -42,6 +44,7 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
     def on_configure_node(self, config: AuroraConfig) -> None:
         for path in config.roms().values():
             self.read_file(Path(path).expanduser())
+        self._frame_clock = calibrated_clock(config.clock, config.time_calibration, "aurora/tools", self.read_file)
         self._tools = self.create_publisher(TrackedTools, "aurora/tools", qos.DEVICE)
         self._tf = TfBroadcaster(self)
 
@@ -53,7 +56,7 @@ class AuroraNode(LodestoneNode[AuroraConfig]):
         self._rate_hz, self._frames_at = 0.0, (0, time.monotonic())
         self._news = self.create_guard_condition(self._on_news)
         self._sent: deque[TrackedTools] = deque(maxlen=FRAMES_KEPT)
-        self._driver = AuroraDriver(self.config, self._news.trigger, on_frame=self._send)
+        self._driver = AuroraDriver(replace(self.config, clock=self._frame_clock), self._news.trigger, on_frame=self._send)
         self._driver.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
 

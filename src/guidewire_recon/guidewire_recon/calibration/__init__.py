@@ -1,1 +1,1 @@
-"""Calibration of the magnetometer array."""
+"""Calibration of the guidewire platform: cameras and magnetometers."""

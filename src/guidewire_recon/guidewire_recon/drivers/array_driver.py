@@ -94,7 +94,7 @@ class StreamIntake:
         return self._measured(record, arrival)
 
     def _measured(self, measurement: Measurement, arrival: Arrival) -> str:
-        sample = self.tracker.update(measurement, arrival.earliest_ns, arrival.latest_ns, arrival.opening)
+        sample = self.tracker.update(measurement, arrival)
         if isinstance(sample, str):
             return sample
         if sample is not None:
@@ -192,8 +192,3 @@ def notes_on(hello: Hello | None, asked: int, rate_hz: float, config: Magnetomet
 
 def _names(indices: tuple[int, ...]) -> str:
     return ", ".join(f"s{index:02d}" for index in indices)
-
-
-def array_driver(config: MagnetometersConfig, on_sample: OnSample, on_news: Callable[[], None]) -> ArrayDriver:
-    """The driver for the configured way to the array. Raises InputError."""
-    return StreamArrayDriver(config, on_sample, on_news)

@@ -146,6 +146,8 @@ class Calibrator:
         """The sample's field; NaN, and the reason in its status, for a sensor that may not be used."""
         field_T = self.field_T(sample.raw, sample.temperature_degc)
         status: Words = sample.status | self._uncalibrated
+        if not status.any() and np.isfinite(field_T).all():
+            return CalibratedSample(sample, field_T, status)
         usable_now = usable(status)
         unmeasured = usable_now & ~np.isfinite(field_T).all(axis=1)
         if unmeasured.any():  # the bias moves with a temperature that was not measured

@@ -20,34 +20,40 @@ class SensorWatch:
     """
 
     def __init__(self, stuck: int, stuck_axis: int, dead_s: float) -> None:
-        self._stuck = stuck
-        self._stuck_axis = stuck_axis
+        # Repeats are counted, of which there is one fewer than of equal samples.
+        self._stuck = stuck - 1
+        self._stuck_axis = stuck_axis - 1
         self._dead_ns = ns_from_s(dead_s)
         self._raw: Counts | None = None
+        self._repeats: Counts = np.zeros((0, 3), np.int32)
+        self._whole_repeats: Counts = np.zeros(0, np.int32)
         self._usable_ns: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
     def update(self, raw: Counts, status: Words, now_ns: int) -> Words:
         """Status (n,) with what time tells; `now_ns` is steady time."""
         if self._raw is None or len(self._raw) != len(raw):
-            self._runs = np.ones(raw.shape, np.int32)
-            self._whole_runs = np.ones(len(raw), np.int32)
+            self._repeats, self._whole_repeats = np.zeros(raw.shape, np.int32), np.zeros(len(raw), np.int32)
             self._usable_ns = np.full(len(raw), now_ns, np.int64)
+            self._raw = raw
         else:
-            self._count(raw, status)
-        self._raw = raw if self._raw is None else np.where(self._fresh(status)[:, None], raw, self._raw)
-        stuck = (self._whole_runs >= self._stuck) | (self._runs >= self._stuck_axis).any(axis=1)
-        status = status | np.where(stuck, _STUCK, np.uint16(0))
+            self._raw = self._count(self._raw, raw, status)
+        if self._whole_repeats.max() >= self._stuck or self._repeats.max() >= self._stuck_axis:
+            stuck = (self._whole_repeats >= self._stuck) | (self._repeats >= self._stuck_axis).any(axis=1)
+            status = status | np.where(stuck, _STUCK, np.uint16(0))
+        if not status.any():
+            self._usable_ns[:] = now_ns
+            return status
         self._usable_ns[usable(status)] = now_ns
         return np.asarray(status | np.where(now_ns - self._usable_ns > self._dead_ns, _DEAD, np.uint16(0)), np.uint16)
 
-    @staticmethod
-    def _fresh(status: Words) -> npt.NDArray[np.bool_]:
-        """Which sensors have measured anew: of the others the data say nothing about being stuck."""
-        fresh: npt.NDArray[np.bool_] = (status & _SPOILT_DATA) == 0
-        return fresh
-
-    def _count(self, raw: Counts, status: Words) -> None:
-        same = raw == self._raw
-        fresh = self._fresh(status)
-        self._runs = np.where(fresh[:, None], np.where(same, self._runs + 1, 1), self._runs)
-        self._whole_runs = np.where(fresh, np.where(same.all(axis=1), self._whole_runs + 1, 1), self._whole_runs)
+    def _count(self, before: Counts, raw: Counts, status: Words) -> Counts:
+        """Count repeats of sensors that have measured anew; of the others the data say nothing. Gives the last fresh values."""
+        same = raw == before
+        repeats, whole = (self._repeats + 1) * same, (self._whole_repeats + 1) * same.all(axis=1)
+        stale = (status & _SPOILT_DATA) != 0
+        if not stale.any():
+            self._repeats, self._whole_repeats = repeats, whole
+            return raw
+        self._repeats = np.where(stale[:, None], self._repeats, repeats)
+        self._whole_repeats = np.where(stale, self._whole_repeats, whole)
+        return np.where(stale[:, None], before, raw)

@@ -1,0 +1,143 @@
+"""One loop for one or several emulated video devices: waits for readers, for the next image, for faults and for requests."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lodestone_bench.emulators.control import ControlServer
+from lodestone_bench.emulators.video_config import Latency, Request, Size, Unplug, parse_request
+from lodestone_bench.emulators.video_server import VideoServer
+from lodestone_bench.faults import Schedule
+
+log = logging.getLogger(__name__)
+
+_LONGEST_WAIT_S = 0.5
+_STALL_S = 0.02
+"""A wake-up that is later than this: the machine did not run this process."""
+
+
+class VideoEmulator:
+    """`run` serves until `stop`, from any thread or signal handler. `clock` gives world seconds; `devices` are named for requests."""
+
+    def __init__(
+        self,
+        devices: Mapping[str, VideoServer],
+        clock: Callable[[], float],
+        control: Path | None = None,
+        schedule: Schedule | None = None,
+    ) -> None:
+        """Raises InputError for a schedule with a request that makes no sense."""
+        self.devices = dict(devices)
+        self.clock = clock
+        self.host_stalls, self.host_stalled_s = 0, 0.0
+        self._names = tuple(devices)
+        self._schedule = schedule or Schedule()
+        for request in self._schedule.requests():
+            parse_request(request, self._names)
+        self._control_path = control
+        self._control: ControlServer | None = None
+        self._born_s = clock()
+        self._stopping = threading.Event()
+        self._wake, self._waker = socket.socketpair()
+
+    def open(self) -> None:
+        """Plug all devices in and open the control socket. Raises InputError when a path cannot be had."""
+        try:
+            for name, device in self.devices.items():
+                device.open(self.clock())
+                log.info("%s at %s", name, device.socket.url)
+            self._control = None if self._control_path is None else ControlServer(self._control_path)
+        except Exception:
+            self.close()
+            raise
+
+    def run(self) -> None:
+        """Serve until stopped, then leave no path behind."""
+        ready: list[Any] = []
+        try:
+            while not self._stopping.is_set():
+                now_s = self.clock()
+                self._run_schedule(now_s)
+                for device in self.devices.values():
+                    device.turn(self.clock(), ready)
+                if self._control is not None:
+                    self._control.service(ready, self.request)
+                ready = self._wait()
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._waker.send(b"x")
+
+    def close(self) -> None:
+        """Leave no path behind."""
+        for device in self.devices.values():
+            device.close()
+        if self._control is not None:
+            self._control.close()
+        self._wake.close()
+        self._waker.close()
+
+    def request(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out one request of the control protocol. Raises InputError for one that makes no sense."""
+        asked = parse_request(request, self._names)
+        chosen = {name: device for name, device in self.devices.items() if asked.camera in ("", name)}
+        if asked.name == "quit":
+            self.stop()
+        elif asked.name == "statistics":
+            host = {"host_stalls": self.host_stalls, "host_stalled_s": self.host_stalled_s, "world_s": self.clock()}
+            return {**host, "devices": {name: device.statistics() for name, device in chosen.items()}}
+        elif asked.name == "state":
+            return {"devices": {name: device.state(self.clock()) for name, device in chosen.items()}}
+        for device in chosen.values():
+            _perform(device, asked, self.clock())
+        return {}
+
+    def _run_schedule(self, now_s: float) -> None:
+        for request in self._schedule.due(now_s - self._born_s, None):
+            log.info("fault: %s", dict(request))
+            self.request(request)
+
+    def _wait(self) -> list[Any]:
+        """What is readable, as soon as anything is to be done."""
+        due_s = min(device.due_s() for device in self.devices.values())
+        scheduled_s = self._schedule.next_s(self.clock() - self._born_s, None)
+        wait_s = max(0.0, min(due_s - self.clock(), _LONGEST_WAIT_S, _LONGEST_WAIT_S if scheduled_s is None else scheduled_s))
+        readers = [self._wake, *(self._control.sockets() if self._control else [])]
+        writers: list[Any] = []
+        for device in self.devices.values():
+            readers += device.readers()
+            writers += device.writers()
+        end_s = self.clock() + wait_s
+        readable, _, _ = select.select(readers, writers, [], wait_s)
+        late_s = self.clock() - end_s
+        if late_s > _STALL_S:
+            self.host_stalls += 1
+            self.host_stalled_s += late_s
+        return readable
+
+
+def _perform(device: VideoServer, request: Request, now_s: float) -> None:
+    fields = request.fields
+    if isinstance(fields, Unplug):
+        device.unplug(None if fields.replug_after_s is None else now_s + fields.replug_after_s)
+    elif isinstance(fields, Size):
+        device.resize(fields.width, fields.height)
+    elif isinstance(fields, Latency):
+        device.faults.extra_latency_s = fields.ms * 1e-3
+    elif request.name == "replug" and not device.plugged_in:
+        device.replug_at_s = now_s
+    elif request.name == "clear":
+        device.faults.clear()
+    elif hasattr(fields, "for_s") or hasattr(fields, "count"):
+        device.faults.begin(request.name, fields, now_s)

@@ -1,0 +1,259 @@
+"""The stereo node over real DDS, on emulated cameras: ROS naming, calibration, pairs, faults by name, recovery, lifecycle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+
+from guidewire_recon.ros.stereo_node import StereoNode
+from lodestone_core.camera import CameraModel
+from lodestone_core.camera_info import camera_from_msg, save_camera
+from lodestone_core.errors import InputError
+from lodestone_core.messages import stamp_from_msg
+from lodestone_core.ros import qos
+from lodestone_msgs.msg import CameraPair
+
+pytestmark = pytest.mark.ros
+control = pytest.importorskip("lodestone_bench.emulators.control")
+pixel_code = pytest.importorskip("lodestone_bench.emulators.pixel_code")
+WIDTH, HEIGHT, RATE = 320, 240, 20.0
+SIDES = ("left", "right")
+
+
+def camera(name: str, width: int = WIDTH) -> CameraModel:
+    K = np.array([[900.0, 0.0, 160.0], [0.0, 901.0, 120.0], [0.0, 0.0, 1.0]])
+    return CameraModel(name, width, HEIGHT, K, np.array([0.1, -0.2, 0.001, -0.002, 0.0]))
+
+
+class Desk:
+    """The node under test, the emulated cameras, and everything that the node says."""
+
+    def __init__(self, folder: Path, parameters: dict[str, Any], *options: str) -> None:
+        self.folder, self.socket = folder, folder / "control"
+        self.process = self._emulate(*options)
+        given: dict[str, Any] = {}
+        for side in SIDES:
+            video = {"source": f"unix:{folder}/{side}", "width": WIDTH, "height": HEIGHT, "rate_hz": RATE}
+            given.update({f"{side}.{name}": value for name, value in video.items()})
+        given.update(parameters)
+        self.executor = SingleThreadedExecutor()
+        self.test = rclpy.create_node("desk")
+        self.images: dict[str, list[Image]] = {side: [] for side in SIDES}
+        self.infos: dict[str, list[CameraInfo]] = {side: [] for side in SIDES}
+        self.pairs: list[CameraPair] = []
+        self.reports: dict[str, Any] = {}
+        for side in SIDES:
+            self.test.create_subscription(Image, f"stereo/{side}/image_raw", self.images[side].append, qos.IMAGE)
+            self.test.create_subscription(CameraInfo, f"stereo/{side}/camera_info", self.infos[side].append, qos.IMAGE)
+        self.test.create_subscription(CameraPair, "stereo/pair", self.pairs.append, qos.DEVICE)
+        self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
+        try:
+            self.node = StereoNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
+        except Exception:
+            self.process.terminate()
+            raise
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.test)
+
+    def _emulate(self, *options: str) -> subprocess.Popen[bytes]:
+        world = self.folder / "world.yaml"
+        world.write_text(f"cameras: {{width: {WIDTH}, height: {HEIGHT}}}")
+        command = [sys.executable, "-m", "lodestone_bench.emulators.stereo", "--pattern", "--world", world, "--rate", RATE, *options]
+        sides = [f"--{side}=unix:{self.folder}/{side}" for side in SIDES]
+        process = subprocess.Popen(list(map(str, [*command, *sides, "--control", self.socket])), stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 10.0
+        while not self.socket.exists():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        return process
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.reports.update({status.name.removeprefix("/stereo: "): status for status in message.status})
+
+    def wait(self, condition: Callable[[], bool], limit_s: float = 10.0) -> float:
+        began = time.monotonic()
+        while not condition():
+            assert time.monotonic() - began < limit_s, self.reports
+            self.executor.spin_once(timeout_sec=0.05)
+        return time.monotonic() - began
+
+    def pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end, seconds + 5.0)
+
+    def do(self, name: str, **fields: Any) -> None:
+        assert control.send_request(self.socket, do=name, **fields)["ok"]
+
+    def says(self, component: str, text: str) -> bool:
+        return text in str(getattr(self.reports.get(component), "message", ""))
+
+    def up(self) -> None:
+        self.wait(lambda: len(self.pairs) > 3 and all(self.images[side] and self.infos[side] for side in SIDES))
+
+    def pairs_again_within(self, limit_s: float) -> None:
+        seen = len(self.pairs)
+        assert self.wait(lambda: len(self.pairs) > seen + 1) < limit_s
+
+    def close(self) -> None:
+        self.node.close()
+        self.test.destroy_node()
+        self.executor.shutdown()
+        self.process.terminate()
+        self.process.wait(5.0)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+    rclpy.init()
+    desks: list[Desk] = []
+
+    def make(*options: str, **parameters: Any) -> Desk:
+        desks.append(Desk(tmp_path, parameters, *options))
+        return desks[-1]
+
+    yield make
+    for each in desks:
+        each.close()
+    rclpy.shutdown()
+
+
+def test_images_come_in_the_ros_naming_with_their_camera_and_in_pairs(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    for side in SIDES:
+        save_camera(tmp_path / f"{side}.yaml", camera(side))
+    d = desk(**{f"{side}_calibration": str(tmp_path / f"{side}.yaml") for side in SIDES})
+    d.up()
+    for side in SIDES:
+        image = d.images[side][-1]
+        assert (image.width, image.height, image.step, image.encoding) == (WIDTH, HEIGHT, WIDTH, "mono8")
+        assert image.header.frame_id == f"stereo_{side}_optical"
+        pixels = np.frombuffer(image.data, np.uint8).reshape(HEIGHT, WIDTH)
+        code = pixel_code.read_code(pixels)
+        assert code is not None and (pixels == 230).any()
+        info = next(info for info in d.infos[side] if info.header.stamp == image.header.stamp)
+        assert info.header.frame_id == image.header.frame_id
+        assert np.allclose(camera_from_msg(info, side).K, camera(side).K)
+    stamps = {side: {stamp_from_msg(image.header.stamp) for image in d.images[side]} for side in SIDES}
+    d.wait(lambda: all(stamp_from_msg(getattr(d.pairs[2], f"{side}_stamp")) in stamps[side] for side in SIDES))
+    pair = d.pairs[2]
+    assert abs(pair.skew) < 0.01 and pair.header.frame_id == "stereo_left_optical" and np.isnan(pair.exposure)
+    assert stamp_from_msg(pair.right_stamp) - stamp_from_msg(pair.left_stamp) == round(pair.skew * 1e9)
+    assert [each.sequence for each in d.pairs] == list(range(d.pairs[0].sequence, d.pairs[0].sequence + len(d.pairs)))
+    d.wait(lambda: d.says("left", "streaming 320x240 at ") and d.says("pair", "in pairs"))
+
+
+def test_an_uncalibrated_camera_has_a_k_of_zeros_and_says_so(desk: Callable[..., Desk]) -> None:
+    d = desk(left_calibration="/nowhere/left.yaml")
+    d.up()
+    assert not np.any(d.infos["left"][-1].k) and (d.infos["left"][-1].width, d.infos["left"][-1].height) == (WIDTH, HEIGHT)
+    d.wait(lambda: d.says("left", "uncalibrated") and d.says("right", "calibrate stereo"))
+    answer = d.test.create_client(Trigger, "/stereo/save_views").call_async(Trigger.Request())
+    d.wait(answer.done)
+    assert not answer.result().success and "views.file" in answer.result().message
+
+
+def test_images_of_another_size_than_the_calibration_are_named_and_not_published_as_calibrated(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    save_camera(tmp_path / "left.yaml", camera("left", width=640))
+    d = desk(left_calibration=str(tmp_path / "left.yaml"))
+    d.up()
+    assert not np.any(d.infos["left"][-1].k)
+    d.wait(lambda: d.says("left", "320x240 px, calibrated at 640x240"))
+
+
+def test_a_camera_that_changes_its_size_is_named_and_has_no_pairs(desk: Callable[..., Desk]) -> None:
+    d = desk()
+    d.up()
+    d.do("size", camera="right", width=200, height=100)
+    d.wait(lambda: d.says("right", "200x100 in place of 320x240"))
+    d.pause(0.3)
+    seen = len(d.pairs)
+    d.pause(0.7)
+    assert len(d.pairs) == seen and d.images["right"][-1].width == 200
+    d.do("size", camera="right", width=WIDTH, height=HEIGHT)
+    d.pairs_again_within(2.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ({"name": "unplug", "replug_after_s": 0.9}, "does not exist"),
+        ({"name": "rate", "for_s": 1.2}, "fewer images"),
+        ({"name": "freeze", "for_s": 0.9}, "frozen"),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_a_fault_of_one_camera_is_named_and_pairs_come_again_within_two_seconds(
+    desk: Callable[..., Desk], fault: dict[str, Any], text: str
+) -> None:
+    d = desk()
+    d.up()
+    ends = time.monotonic() + fault.get("for_s", fault.get("replug_after_s", 0.0))
+    d.do(**fault, camera="left")
+    d.wait(lambda: d.says("left", text))
+    d.pause(max(0.0, ends - time.monotonic()))
+    d.pairs_again_within(2.0)
+    d.wait(lambda: not d.says("left", text) and d.says("pair", "in pairs"))
+    codes = [pixel_code.read_code(np.frombuffer(i.data, np.uint8).reshape(i.height, i.width)) for i in d.images["left"]]
+    numbers = [code.number for code in codes if code is not None]
+    assert len(numbers) == len(codes) and numbers == sorted(set(numbers))  # nothing twice, nothing torn
+
+
+def test_swapped_cables_are_named_and_nothing_of_them_is_called_calibrated(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    for side in SIDES:
+        save_camera(tmp_path / f"{side}.yaml", camera(side))
+    given = {f"{side}_calibration": str(tmp_path / f"{side}.yaml") for side in SIDES}
+    views = {"views.file": str(tmp_path / "views.yaml"), "views.period_s": 0.2}
+    d = desk(**given, **views)
+    d.up()
+    d.wait(lambda: d.says("pair", "until ~/save_views"))
+    answer = d.test.create_client(Trigger, "/stereo/save_views").call_async(Trigger.Request())
+    d.wait(answer.done)
+    assert answer.result().success
+    d.node.trigger_deactivate()
+    d.node.trigger_cleanup()
+    d.node.trigger_configure()
+    d.node.trigger_activate()
+    d.wait(lambda: d.says("pair", "in pairs"))
+    d.do("quit")
+    d.process.wait(5.0)
+    d.process = d._emulate("--swapped")
+    d.wait(lambda: d.says("pair", "left and right are swapped"))
+    d.pause(0.5)
+    seen, last = len(d.pairs), d.infos["left"][-1]
+    assert not np.any(last.k)
+    d.pause(0.5)
+    assert len(d.pairs) == seen
+
+
+def test_calibrations_of_the_wrong_side_are_refused(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    save_camera(tmp_path / "right.yaml", camera("right"))
+    d = desk(left_calibration=str(tmp_path / "right.yaml"))
+    with pytest.raises(InputError, match="exchange left_calibration and right_calibration"):
+        d.pause(1.0)
+
+
+def test_deactivating_while_a_camera_hangs_ends_in_time_and_activating_goes_on(desk: Callable[..., Desk]) -> None:
+    d = desk()
+    d.up()
+    d.do("stall", for_s=3.0)
+    d.pause(0.2)
+    began = time.monotonic()
+    d.node.trigger_deactivate()
+    assert time.monotonic() - began < 3.5
+    d.do("clear")
+    d.node.trigger_activate()
+    d.pairs_again_within(4.0)
