@@ -161,9 +161,7 @@ def test_topics_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert "a tool with poses: 0" in run(*words, "--stream", "us_arm/encoders", "--tool", "7").output
 
 
-@pytest.mark.parametrize(
-    ("encoding", "step", "said"), [("bayer_rggb8", None, "an encoding"), ("mono8", 7, "size fits"), ("rgb8", None, "size fits")]
-)
+@pytest.mark.parametrize(("encoding", "step", "said"), [("bayer_rggb8", None, "an encoding"), ("mono8", 7, "size fits"), ("rgb8", None, "size fits")])
 def test_an_image_that_is_none_is_named(tmp_path: Path, encoding: str, step: int | None, said: str) -> None:
     with BagWriter(tmp_path / "bag") as writer:
         channel = writer.add_topic("/image", "sensor_msgs/msg/Image")

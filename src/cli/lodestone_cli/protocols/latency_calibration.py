@@ -160,9 +160,7 @@ def _is_found(case: str, rng: np.random.Generator, config: LatencyProtocolConfig
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """Every recording."""
-    cells = [
-        (r.pair, 1e3 * r.true_s, 1e3 * r.found_s, 1e3 * r.sigma_s, 1e3 * (r.found_s - r.true_s), 1e3 * r.plain_s, r.reason) for r in runs
-    ]
+    cells = [(r.pair, 1e3 * r.true_s, 1e3 * r.found_s, 1e3 * r.sigma_s, 1e3 * (r.found_s - r.true_s), 1e3 * r.plain_s, r.reason) for r in runs]
     columns = ("pair", "true (ms)", "found (ms)", "sigma (ms)", "error (ms)", "plain peak (ms)", "refused because")
     return Table("recordings", "Every recording", columns, tuple(cells))
 
