@@ -6,5 +6,8 @@ PROTOCOLS: dict[str, str] = {
     "magnetometer_calibration": "lodestone_cli.protocols.magnetometer_calibration:run",
     "latency_calibration": "lodestone_cli.protocols.latency_calibration:run",
     "probe_calibration": "lodestone_cli.protocols.probe_calibration:run",
+    "stereo_calibration": "lodestone_cli.protocols.stereo_calibration:run",
+    "probe_calibration": "lodestone_cli.protocols.probe_calibration:run",
+    "latency_calibration": "lodestone_cli.protocols.latency_calibration:run",
 }
 """Name in the protocol file -> the function that runs it."""
