@@ -34,7 +34,6 @@ FILES = sorted(LAUNCH.glob("*.launch.yaml"))
 PACKAGES = {
     "lodestone_core": "core",
     "em_registration": "em_registration",
-    "em_registration": "em_registration",
     "guidewire_recon": "guidewire_recon",
     "us_motion": "us_motion",
     "xray_registration": "xray_registration",
@@ -42,7 +41,8 @@ PACKAGES = {
     "lodestone_bench": "bench",
     "lodestone_cli": "cli",
 }
-US_ARM_GIVEN = {"stream.port", "clock.latency_s", "urdf", "calibration_file", "probe_calibration_file", "rig", "state_file", "tf_owner"}
+US_ARM_FILES = {"urdf", "calibration_file", "probe_calibration_file", "state_file", "time_calibration"}
+US_ARM_GIVEN = {"stream.port", "clock.latency_s", "rig", "tf_owner", *US_ARM_FILES}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
@@ -54,7 +54,6 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
         XrayDriverConfig,
         {"kind", "video.source", "video.clock.latency_s", "folder.path", "folder.latency_s", "calibration", "rig"},
     ),
-    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
     ("us_arm", ArmConfig, US_ARM_GIVEN),
     ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
 ]
