@@ -1,10 +1,14 @@
-"""The ground truth of the simulated bench on `ground_truth/*`, on the one time that its emulators share. Nothing but tests and people read it."""
+"""The ground truth of the simulated bench on `ground_truth/*`, on the one time that its emulators share.
+
+Nothing but tests and people read it.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +59,7 @@ class WorldNode(LodestoneNode[WorldNodeConfig]):
         self._world_clock = join_world(Path(self.config.clock))
         self._next = {each.name: math.ceil(self._world_clock.elapsed_s() * each.rate_hz) for each in self._quantities}
         for rate_hz in sorted({each.rate_hz for each in self._quantities}):
-            self.create_steady_timer(0.5 / rate_hz, lambda rate_hz=rate_hz: self._on_timer(rate_hz))
+            self.create_steady_timer(0.5 / rate_hz, partial(self._on_timer, rate_hz))
         self.diagnostics.report(Level.OK, f"{len(self._quantities)} quantities of the world")
 
     def _publisher(self, quantity: Quantity) -> Publisher:
