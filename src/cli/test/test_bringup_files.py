@@ -47,7 +47,6 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
-    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
     ("ultrasound", UltrasoundDriverConfig, {"video.source", "calibration_file", "time_calibration", "rig", "preset"}),
     ("xray", XrayDriverConfig, {"kind", "video.source", "folder.path", "calibration_file", "time_calibration", "rig"}),
     ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig", "time_calibration"}),
