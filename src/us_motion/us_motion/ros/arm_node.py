@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lodestone_core.ros import qos
 from lodestone_core.ros.diagnostics import Report
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
+from lodestone_core.time_calibration import calibrated_clock
 from lodestone_msgs.msg import ArmEncoders
 from us_motion.drivers.arm_driver import ArmDriver
 from us_motion.drivers.arm_files import load_arm
@@ -42,6 +44,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
         for path in (config.urdf, config.calibration_file, config.probe_calibration_file):
             if path:
                 self.read_file(Path(path).expanduser())
+        self._frame_clock = calibrated_clock(config.clock, config.time_calibration, "us_arm/encoders", self.read_file, config.rig)
         self._encoders = self.create_publisher(ArmEncoders, "us_arm/encoders", qos.DEVICE)
         self._poses = ArmPoses(self, config, self._arm.chain)
 
@@ -51,7 +54,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
         self._rate_hz, self._frames_at = 0.0, (0, time.monotonic())
         self._detail = ""
         self._news = self.create_guard_condition(self._on_news)
-        self._driver = ArmDriver(self.config, self._arm, self._send, self._news.trigger)
+        self._driver = ArmDriver(replace(self.config, clock=self._frame_clock), self._arm, self._send, self._news.trigger)
         self._driver.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
         self.create_service(Trigger, "~/home", partial(self._serve, self._driver.home))
