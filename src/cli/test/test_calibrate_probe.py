@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lodestone_bench.ultrasound.tank import Tank, n_wires
-from lodestone_bench.ultrasound.tank_sweeps import TankSweep, phantom_pose, sweep
+from lodestone_bench.ultrasound.tank_files import write_sweeps
+from lodestone_bench.ultrasound.tank_sweeps import Scene, TankSweep, phantom_pose, sweep
 from lodestone_bench.world.arm_config import ArmConfig, SweepConfig
 from lodestone_cli.calibration.probe_inputs import Reading, read_tracked
 from lodestone_cli.commands import calibrate_probe
@@ -22,6 +23,7 @@ from lodestone_core.calibration_file import load_calibration
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 from us_motion.calibration.config import ProbeCalibrationConfig
+from us_motion.calibration.phantom import load_phantom
 from us_motion.calibration.recording import TrackedImages, spots_of
 from us_motion.probe_calibration import load_probe_calibration
 
@@ -49,7 +51,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
         SweepConfig(home_s=0.0, period_s=(7.0 + k, 9.0, 11.0), tilt_period_s=(9.0, 6.0 + k, 8.0), **turns)  # type: ignore[arg-type]
         for k in range(2)
     ]
-    sweeps = tuple(sweep(ArmConfig(), motion, tank, T, wires_mm=wires, images=30, first=1000 * k) for k, motion in enumerate(motions))
+    scene = Scene(tank, T, wires_mm=wires)
+    sweeps = tuple(sweep(scene, ArmConfig(), motion, 30, first=1000 * k) for k, motion in enumerate(motions))
     layers = wires.reshape(-1, 3, 2, 3).tolist()
     phantom = folder / "phantom.yaml"
     phantom.write_text("layers:\n" + "".join(f"- {{left: {layer[0]}, middle: {layer[1]}, right: {layer[2]}}}\n" for layer in layers))
@@ -165,6 +168,17 @@ def test_a_sequence_of_plus_is_read_the_right_way_round(recorded: Recorded, tmp_
     assert np.array_equal(pairs[0][0], swept.frames[0]) and np.allclose(pairs[-1][1], swept.T_base_probe[-1], atol=1e-6)
     with pytest.raises(InputError, match="--spacing"):
         read_tracked(path, Reading())
+
+
+def test_sweeps_of_the_tank_that_anyone_can_make_are_read(tmp_path: Path) -> None:
+    paths = write_sweeps(tmp_path, {}, sweeps=2, images=3)
+    assert len(load_phantom(tmp_path / "phantom.yaml").ends_mm) == 3
+    for path in paths:
+        read = read_tracked(path, Reading(spacing_mm=(0.5, 0.5)))
+        assert isinstance(read, TrackedImages)
+        spots = spots_of(read, False, DETECTION)
+        assert spots.images == 3 and len(spots.px) >= 3 * 6
+    assert not np.array_equal(paths[0].read_bytes(), paths[1].read_bytes())
 
 
 @pytest.mark.parametrize(
