@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lodestone_bench.ultrasound.tank import Tank, n_wires
 from lodestone_bench.ultrasound.tank_files import write_sweeps
@@ -194,6 +197,18 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, content: bytes | None, ca
         read_tracked(path, Reading())
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(0.0, 1.0), value=st.integers(0, 255), cut=st.floats(0.2, 1.0))
+def test_a_damaged_table_is_refused_or_read_but_never_breaks_anything(tmp_path: Path, at: float, value: int, cut: float) -> None:
+    path = tmp_path / "spots.npz"
+    np.savez(path, T_ref_probe=np.eye(4)[None], px=np.zeros((2, 2)), image=np.zeros(2, dtype=int), spacing_mm=np.ones(2))
+    content = bytearray(path.read_bytes())
+    content[int(at * (len(content) - 1))] = value
+    path.write_bytes(bytes(content[: int(cut * len(content))]))
+    with contextlib.suppress(InputError):
+        read_tracked(path, Reading())
+
+
 def test_a_bag_of_two_depths_and_words_that_mean_nothing_are_refused(recorded: Recorded, tmp_path: Path) -> None:
     _write_bag(tmp_path / "bag", recorded, recorded.sweeps[0], depths_m=(0.15, 0.1))
     with pytest.raises(InputError, match="one depth all through"):
@@ -207,9 +222,9 @@ def test_a_bag_of_two_depths_and_words_that_mean_nothing_are_refused(recorded: R
 
 
 def test_the_protocol_is_whole_on_little_data_and_the_refinement_beats_its_start(tmp_path: Path) -> None:
-    settings = {"trials": 1, "sweeps": 2, "images": 25, "point_images": 30, "calibration": {"resamples": 50}}
+    small = {"trials": 1, "sweeps": 2, "images": 25, "point_images": 30, "calibration": {"resamples": 50}}
     result = probe_calibration.run(
-        {"protocol": "probe_calibration", "title": "", "seed": 5, "settings": settings, "thresholds": []}, {}, tmp_path
+        {"protocol": "probe_calibration", "title": "", "seed": 5, "settings": small, "thresholds": []}, {}, tmp_path
     )
     found = {(row.method, row.case, row.metric): row.value for row in result.rows}
     drawn = "wires, arm and phantom as drawn"
