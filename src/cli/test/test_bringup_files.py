@@ -34,7 +34,6 @@ FILES = sorted(LAUNCH.glob("*.launch.yaml"))
 PACKAGES = {
     "lodestone_core": "core",
     "em_registration": "em_registration",
-    "em_registration": "em_registration",
     "guidewire_recon": "guidewire_recon",
     "us_motion": "us_motion",
     "xray_registration": "xray_registration",
@@ -47,16 +46,11 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
-    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
-    ("ultrasound", UltrasoundDriverConfig, {"video.source", "video.clock.latency_s", "calibration", "rig", "preset"}),
-    (
-        "xray",
-        XrayDriverConfig,
-        {"kind", "video.source", "video.clock.latency_s", "folder.path", "folder.latency_s", "calibration", "rig"},
-    ),
-    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
+    ("ultrasound", UltrasoundDriverConfig, {"video.source", "calibration_file", "time_calibration", "rig", "preset"}),
+    ("xray", XrayDriverConfig, {"kind", "video.source", "folder.path", "calibration_file", "time_calibration", "rig"}),
+    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig", "time_calibration"}),
     ("us_arm", ArmConfig, US_ARM_GIVEN),
-    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
+    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "time_calibration", "views.file"}),
 ]
 
 
@@ -164,13 +158,15 @@ def test_the_recorder_takes_what_it_is_given(installed: Callable[..., Plan]) -> 
     assert [spec.name for spec in plan.processes] == ["record_node-1"]
     given = parameters(plan, 0)
     assert (given["bag"], given["topics"], given["images"]) == ("", "/a /b", False)
+
+
 def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_same_drivers(installed: Callable[..., Plan]) -> None:
     for name, package, node in (("ultrasound", "us_motion", "ultrasound_node"), ("xray", "xray_registration", "xray_node")):
         plan = installed(f"{name}.launch.yaml", sim="true")
         emulator, driver = plan.processes[0].command, plan.processes[1]
         assert Path(emulator[0]).name == f"{name}_emulator" and driver.command[0].endswith(f"{package}/{node}")
         assert parameters(plan, 1)["video.source"] == emulator[1 + emulator.index("--url")]
-        assert parameters(plan, 1)["calibration"] == str(LAUNCH / "rigs" / "simulated" / f"{name}.yaml")
+        assert parameters(plan, 1)["calibration_file"] == str(LAUNCH / "rigs" / "simulated" / f"{name}.yaml")
         real = installed(f"{name}.launch.yaml", **{f"{name}_source": "/dev/mine", "rig": "template"})
         assert len(real.processes) == 1 and parameters(real, 0)["video.source"] == "/dev/mine"
 
