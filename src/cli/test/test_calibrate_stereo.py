@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from guidewire_recon.calibration.boards import parse_board
+from guidewire_recon.calibration.stereo_picker import Picker
 from lodestone_bench.optics.session import places, write_session
-from lodestone_cli.calibration.stereo_inputs import Pairs, grey_of_msg
+from lodestone_cli.calibration.stereo_inputs import Pairs, grey_of_msg, read_stereo_bag
 from lodestone_cli.main import app
 from lodestone_core import se3
+from lodestone_core.bags import BagWriter, message_types
 from lodestone_core.calibration_file import load_calibration
 from lodestone_core.camera_info import load_camera
 from lodestone_core.errors import InputError
@@ -126,3 +129,25 @@ def test_grey_is_read_from_the_usual_encodings_and_others_are_refused() -> None:
     for broken in (message(0, 1, "bayer_rggb8"), message(0, 1, step=2)):
         with pytest.raises(InputError, match="image"):
             grey_of_msg(broken)
+
+
+def test_a_recorded_session_gives_the_views_in_which_the_target_was_still(session: Path, tmp_path: Path) -> None:
+    kinds = message_types().store.types
+    topics = ("/stereo/left/image_raw", "/stereo/right/image_raw")
+    with BagWriter(tmp_path / "bag") as writer:
+        channels = {side: writer.add_topic(topic, "sensor_msgs/msg/Image") for side, topic in zip(("left", "right"), topics, strict=True)}
+        # Each place of the target is seen twice: it is still in the second image.
+        for number, name in enumerate(name for name in ("000", "001", "002") for _ in range(2)):
+            for side, channel in channels.items():
+                image = cv2.imread(str(session / side / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+                assert image is not None
+                stamp_ns = 10**9 + number * 10**8 + (10**6 if side == "right" else 0)
+                header = kinds["std_msgs/msg/Header"](kinds["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9)), side)
+                rows, columns = image.shape
+                made = kinds["sensor_msgs/msg/Image"](header, rows, columns, "mono8", 0, columns, image.ravel())
+                writer.write_message(channel, made, stamp_ns)
+    picker = Picker((parse_board(BOARD),))
+    read_stereo_bag(tmp_path / "bag", topics, 20.0, picker, lambda _: None)
+    assert [view.paired for view in picker.views] == [True, True, True]
+    with pytest.raises(InputError, match="unknown topic"):
+        read_stereo_bag(tmp_path / "bag", (topics[0], "/nowhere"), 20.0, picker, lambda _: None)
