@@ -58,6 +58,7 @@ class VideoServer:
         self._free: list[Image] = []
         self._frozen: Image | None = None
         self._next = 0
+        self._refusing = self._stalled = False
 
     @property
     def source(self) -> FrameSource:
@@ -125,9 +126,6 @@ class VideoServer:
         height, width = self._shape
         state = {"plugged_in": self.plugged_in, "connected": self.socket.connected, "waiting": self.socket.waiting}
         return {**state, "width": width, "height": height, "next_number": self._next, "faults": self.faults.names(now_s)}
-
-    _refusing = False
-    _stalled = False
 
     def _follow_faults(self, now_s: float) -> None:
         if self.replug_at_s is not None and now_s >= self.replug_at_s:
