@@ -65,6 +65,10 @@ class VideoServer:
         """What it sees."""
         return self._source
 
+    def look_at(self, source: FrameSource) -> None:
+        """See something else from now on, cut or with black margins where it has another size."""
+        self._source = source
+
     def open(self, now_s: float) -> None:
         """Plug it in. Raises InputError when the address cannot be had."""
         self.socket.listen()
