@@ -22,6 +22,7 @@ from lodestone_core.errors import InputError
 from us_motion.frame_geometry import Fan, FanConfig
 
 KIND = "ultrasound"
+_MOST_PX = 8192
 _REMEDY = "make it again with `lodestone calibrate ultrasound`"
 
 
@@ -64,6 +65,8 @@ def calibration_from(values: Mapping[str, Any], where: str) -> UltrasoundCalibra
     if set(values) != {"frame_px", "crop_px", "presets"}:
         raise InputError(f"{where}, values", expected="frame_px, crop_px, presets", got=", ".join(map(str, values)), remedy=_REMEDY)
     width, height = _whole(values["frame_px"], 2, f"{where}, frame_px")
+    if not (1 <= width <= _MOST_PX and 1 <= height <= _MOST_PX):
+        raise InputError(f"{where}, frame_px", expected=f"1 to {_MOST_PX} each", got=[width, height], remedy=_REMEDY)
     crop = _whole(values["crop_px"], 4, f"{where}, crop_px")
     if min(crop[:2]) < 0 or min(crop[2:]) < 1 or crop[0] + crop[2] > width or crop[1] + crop[3] > height:
         raise InputError(f"{where}, crop_px", expected=f"a part of {width} x {height}", got=list(crop), remedy=_REMEDY)
