@@ -116,7 +116,7 @@ def test_the_files_hold_the_truth_to_the_last_bit(tmp_path: Path) -> None:
 def test_a_folder_that_exists_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     for name in ("", "mine"):
-        with pytest.raises(InputError, match="new folder|can be made"):
+        with pytest.raises(InputError, match=r"new folder|can be made"):
             write_truth({}, 1.0, tmp_path / name)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from lodestone_cli.calibrate import calibrate
 from lodestone_core.errors import InputError
 
 INPUT_ERROR = 2
@@ -33,7 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Drive, record and evaluate an image-guidance bench. Research use only, not a medical device.",
 )
-calibrate = typer.Typer(no_args_is_help=True, help="Calibrate tools and sensors.")
 app.add_typer(calibrate, name="calibrate")
 
 
@@ -124,99 +124,6 @@ def bench(
     from lodestone_cli.commands import bench as command
 
     raise typer.Exit(command.run(names or [], out))
-
-
-@calibrate.command()
-def pivot(
-    path: Annotated[Path, typer.Argument(help="A folder of 4x4 matrices, or a bag.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="New YAML file for the calibration.")] = Path("pivot.yaml"),
-    topic: Annotated[str | None, typer.Option("--topic", help="Poses of the tool in a bag (PoseStamped).")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the calibration.")] = None,
-) -> None:
-    """Find a tool's tip from poses of the tool while its tip rested in a divot."""
-    from lodestone_cli.commands import pivot as command
-
-    raise typer.Exit(command.run(path, out, topic, config))
-
-
-@calibrate.command()
-def em(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[sim:=true]", help="Walk through the simulated bench.")] = None,
-    bag: Annotated[Path | None, typer.Option("--bag", help="A recorded walk; else the running bench is listened to.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="New file for the registration.")] = Path("registration.yaml"),
-    points: Annotated[Path | None, typer.Option("--points", help="Known image points to touch; else a reference tracker is used.")] = None,
-    tool: Annotated[str, typer.Option("--tool", help="Tool to walk with [default: the first one].")] = "",
-    tip: Annotated[Path | None, typer.Option("--tip", help="Its tip, from lodestone calibrate pivot.")] = None,
-    volume: Annotated[str, typer.Option("--volume", metavar="X0,Y0,Z0,X1,Y1,Z1", help="Image volume that matters, mm.")] = "",
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the walk.")] = None,
-    duration: Annotated[float, typer.Option("--duration", "-d", min=1.0, help="End after so many seconds.")] = 600.0,
-) -> None:
-    """Walk through the volume with a tool: what is covered, where to go next, when it is enough; writes a registration."""
-    from lodestone_cli.commands import calibrate_em as command
-
-    raise typer.Exit(command.run(command.Options(tuple(words or ()), bag, out, points, tool, tip, volume, config, duration)))
-
-
-@calibrate.command()
-def arm(
-    bag: Annotated[Path, typer.Argument(help="A recording of the arm and of a tracker whose sensor is fixed to the probe.")],
-    calibration: Annotated[Path, typer.Option("--calibration", help="The calibration that the arm was recorded with (us_arm).")],
-    urdf: Annotated[Path, typer.Option("--urdf", help="URDF of the arm.")],
-    topic: Annotated[str, typer.Option("--topic", help="Poses of the sensor (PoseStamped).")],
-    joints: Annotated[str, typer.Option("--joints", help="Joint angles (JointState).")] = "/us_arm/measured_js",
-    base: Annotated[str, typer.Option("--base", help="Link that stands still.")] = "us_arm_base",
-    probe: Annotated[str, typer.Option("--probe", help="Link that carries the sensor.")] = "us_probe",
-    out: Annotated[Path, typer.Option("--out", "-o", help="New YAML file for the calibration.")] = Path("us_arm.yaml"),
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the calibration.")] = None,
-) -> None:
-    """Find the index angles of the ultrasound arm, and joints that count the other way, from a tracker's poses of the probe."""
-    from lodestone_cli.commands import calibrate_arm as command
-
-    raise typer.Exit(command.run(command.Options(bag, calibration, urdf, topic, joints, base, probe, out, config)))
-
-
-@calibrate.command()
-def time(
-    bag: Annotated[Path, typer.Argument(help="A bag of at least 20 s in which all streams saw one quick, irregular motion.")],
-    rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
-    reference: Annotated[str, typer.Option("--reference", help="Stream that the others are measured against.")] = "aurora/tools",
-    stream: Annotated[list[str] | None, typer.Option("--stream", help="Another stream [default: all devices in the bag].")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="New calibration file.")] = Path("time.yaml"),
-    tool: Annotated[str, typer.Option("--tool", help="Tool of the tracker [default: the one seen most].")] = "",
-    previous: Annotated[Path | None, typer.Option("--previous", help="Time calibration that the drivers had while recording.")] = None,
-    reference_latency: Annotated[
-        float | None, typer.Option("--reference-latency", min=0.0, help="Known latency of the reference, s [default: the least possible].")
-    ] = None,
-    max_offset: Annotated[float | None, typer.Option("--max-offset", min=0.01, help="Largest offset looked for, s.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the estimate.")] = None,
-) -> None:
-    """Find how late each stream is against a reference, from one motion that all of them saw."""
-    from lodestone_cli.commands import calibrate_time as command
-
-    options = (bag, reference, tuple(stream or ()), rig, out, tool, previous, reference_latency, max_offset, config)
-    raise typer.Exit(command.run(command.Options(*options)))
-
-
-@calibrate.command()
-def ultrasound(
-    recording: Annotated[Path, typer.Argument(help="Bag, video or folder of pictures of at least 10 images while the probe moved.")],
-    rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
-    preset: Annotated[str, typer.Option("--preset", help="Name of this depth.")],
-    depth: Annotated[float | None, typer.Option("--depth", min=1.0, help="Depth that the machine shows, mm [default: by targets].")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="New calibration file.")] = Path("ultrasound.yaml"),
-    face_radius: Annotated[float, typer.Option("--face-radius", min=0.0, help="Radius of the probe's face, mm [default: its arc].")] = 0.0,
-    crop: Annotated[str, typer.Option("--crop", metavar="LEFT,TOP,WIDTH,HEIGHT", help="Part of the video that is the image, px.")] = "",
-    add_to: Annotated[Path | None, typer.Option("--add-to", help="Calibration with further presets, which are kept.")] = None,
-    target: Annotated[list[str] | None, typer.Option("--target", metavar="X0,Y0,X1,Y1=MM", help="Two places of known distance.")] = None,
-    topic: Annotated[str, typer.Option("--topic", help="Images in a bag.")] = "ultrasound/image_raw",
-    device: Annotated[str, typer.Option("--device", help="Machine and probe, for the record.")] = "ultrasound machine",
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the fit.")] = None,
-) -> None:
-    """Find the fan in ultrasound video and the size of a pixel, for one depth of the machine."""
-    from lodestone_cli.commands import calibrate_ultrasound as command
-
-    options = (recording, rig, preset, depth, out, face_radius, crop, add_to, tuple(target or ()), topic, device, config)
-    raise typer.Exit(command.run(command.Options(*options)))
 
 
 @app.command()

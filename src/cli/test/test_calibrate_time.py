@@ -118,10 +118,8 @@ def test_what_the_drivers_subtracted_while_recording_is_added(tmp_path: Path) ->
     bag = make_bag(tmp_path / "bag", {"aurora": 0.02, "encoders": 0.004})
     before = TimeCalibration("aurora/tools", {"aurora/tools": StreamLatency(0.1, 0.0), "us_arm/measured_js": StreamLatency(0.05, 1e-3)})
     CalibrationFile(KIND, "b", (), now_text(), "m", "0.1.0", values_of(before)).save(tmp_path / "before.yaml")
-    done = run(
-        str(bag), "--rig", "b", "--stream", "us_arm/measured_js", "--previous", str(tmp_path / "before.yaml"), "--reference-latency", "0.12",
-        "--out", str(tmp_path / "time.yaml"),
-    )  # fmt: skip
+    words = (str(bag), "--rig", "b", "--stream", "us_arm/measured_js", "--previous", str(tmp_path / "before.yaml"))
+    done = run(*words, "--reference-latency", "0.12", "--out", str(tmp_path / "time.yaml"))
     assert done.exit_code == 0, done.output
     found = time_calibration_of(load_calibration(tmp_path / "time.yaml", KIND), "file")
     assert found.latency_s("us_arm/measured_js") == pytest.approx(0.12 - 0.05 - 0.016, abs=1e-3)
@@ -161,7 +159,9 @@ def test_topics_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert "a tool with poses: 0" in run(*words, "--stream", "us_arm/encoders", "--tool", "7").output
 
 
-@pytest.mark.parametrize(("encoding", "step", "said"), [("bayer_rggb8", None, "an encoding"), ("mono8", 7, "size fits"), ("rgb8", None, "size fits")])
+@pytest.mark.parametrize(
+    ("encoding", "step", "said"), [("bayer_rggb8", None, "an encoding"), ("mono8", 7, "size fits"), ("rgb8", None, "size fits")]
+)
 def test_an_image_that_is_none_is_named(tmp_path: Path, encoding: str, step: int | None, said: str) -> None:
     with BagWriter(tmp_path / "bag") as writer:
         channel = writer.add_topic("/image", "sensor_msgs/msg/Image")

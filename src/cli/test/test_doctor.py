@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lodestone_cli.commands import doctor
-from lodestone_cli.diagnosis import libraries, machine, ros
+from lodestone_cli.diagnosis import devices, libraries, machine, ros
 from lodestone_cli.diagnosis.finding import Finding, Level
 from lodestone_cli.diagnosis.recorded_data import recorded_data
 from lodestone_cli.recordings.registry import recordings
@@ -44,6 +44,37 @@ def test_a_port_without_permission_fails_with_the_command_that_gives_it(tmp_path
     assert finding.level is Level.FAIL
     assert finding.remedy.startswith("sudo usermod -aG ")
     assert finding.remedy.endswith("log in again")
+
+
+def test_cameras_are_named_by_their_stable_name_and_the_node_without_pictures_is_told_apart(tmp_path: Path) -> None:
+    assert devices.video_devices(tmp_path, tmp_path)[0].level is Level.WARN
+    (tmp_path / "v4l" / "by-id").mkdir(parents=True)
+    for number in (0, 1):
+        (tmp_path / f"video{number}").touch()
+        (tmp_path / "sys" / f"video{number}").mkdir(parents=True)
+        (tmp_path / "sys" / f"video{number}" / "name").write_text("Grabber\n")
+        (tmp_path / "sys" / f"video{number}" / "index").write_text(f"{number}\n")
+    (tmp_path / "v4l" / "by-id" / "usb-Grabber-video-index0").symlink_to(tmp_path / "video0")
+    first, second = devices.video_devices(tmp_path, tmp_path / "sys")
+    assert first.level is Level.OK and "usb-Grabber-video-index0" in first.found and "metadata" not in first.found
+    assert "metadata only" in second.found
+
+
+def test_a_camera_without_permission_fails_and_a_bus_only_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "video0").touch()
+    (tmp_path / "i2c-1").touch()
+    assert devices.i2c_buses(tmp_path)[0].level is Level.OK
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    (camera,), (bus,) = devices.video_devices(tmp_path, tmp_path), devices.i2c_buses(tmp_path)
+    assert (camera.level, bus.level) == (Level.FAIL, Level.WARN)
+    assert camera.remedy.startswith("sudo usermod -aG ") and bus.remedy.startswith("sudo usermod -aG ")
+
+
+def test_a_machine_without_i2c_is_well_and_told_how_to_get_it(tmp_path: Path) -> None:
+    (finding,) = devices.i2c_buses(tmp_path, tmp_path)
+    assert finding.level is Level.OK and "modprobe i2c-dev" in finding.remedy
+    (tmp_path / "i2c_dev").mkdir()
+    assert "modprobe" not in devices.i2c_buses(tmp_path, tmp_path)[0].remedy
 
 
 def test_a_missing_udev_rule_is_warned_with_the_commands_that_install_it(tmp_path: Path) -> None:

@@ -26,7 +26,14 @@ def wave(rng: np.random.Generator, low_hz: float = 0.2, high_hz: float = 1.3, to
 
 
 def stream(
-    name: str, z: Callable[[Array], Array], rate_hz: float, late_s: float, rng: np.random.Generator, *, seconds: float = 20.0, noise: float = 0.01
+    name: str,
+    z: Callable[[Array], Array],
+    rate_hz: float,
+    late_s: float,
+    rng: np.random.Generator,
+    *,
+    seconds: float = 20.0,
+    noise: float = 0.01,
 ) -> Motion:
     t = np.arange(rng.uniform(0.0, 1.0) / rate_hz, seconds, 1.0 / rate_hz)
     values = z(t) + noise * rng.standard_normal(len(t))

@@ -104,8 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--script", type=Path, help="scripted world and faults (YAML)")
     source.add_argument("--recording", type=Path, help="play this EMTracking*.txt at its own times from the first TSTART on")
-    parser.add_argument("--world", type=world_file, help="the bench's world (YAML); its section `tools` is a script, on whose bodies others move")
-    parser.add_argument("--clock", type=Path, help="file by which all emulators of a bench share one time; without it time begins with TSTART")
+    parser.add_argument(
+        "--world", type=world_file, help="the bench's world (YAML); its section `tools` is a script, on whose bodies others move"
+    )
+    parser.add_argument(
+        "--clock", type=Path, help="file by which all emulators of a bench share one time; without it time begins with TSTART"
+    )
     parser.add_argument("--link", type=Path, help="symbolic link to make to the serial port")
     parser.add_argument("--control", type=Path, help="unix socket for requests, one JSON object a line")
     parser.add_argument("--faults", type=Path, help="schedule of requests (YAML list, each with at_s or tracking_s)")

@@ -46,7 +46,10 @@ class HandMotion:
 
 
 def draw_motion(rng: np.random.Generator, along_mm: float = 28.0, aside_mm: float = 4.0) -> HandMotion:
-    """A random motion, slanted to all axes, between 0.2 and 1.3 Hz, `along_mm` from its middle along its main direction (RMS times the root of 2)."""
+    """A random motion, slanted to all axes, between 0.2 and 1.3 Hz.
+
+    `along_mm`: its size along its main direction (RMS times the root of 2); `aside_mm`: along each axis beside.
+    """
     direction = rng.uniform(0.4, 1.0, 3) * rng.choice([-1.0, 1.0], 3)
     rate_hz = rng.uniform(0.2, 1.3, (7, _TONES))
     shares = rng.uniform(0.4, 1.0, (7, _TONES)) / np.sqrt(rate_hz)
@@ -117,7 +120,9 @@ def ultrasound(T: Array, rng: np.random.Generator) -> Array:
     edge = T[:, None, :3, 3] + across[None, :, None] * T[:, None, :3, 0]
     # Along a scan line (the probe's -z) to the plane z = _BOTTOM_MM.
     distance = (edge[:, :, 2] - _BOTTOM_MM) / T[:, None, 2, 2]
-    line = np.exp(-0.5 * ((depth - distance[:, None, :]) / 2.5) ** 2) + 0.25 * np.exp(-0.5 * ((depth - 2.0 * distance[:, None, :]) / 4.0) ** 2)
+    line = np.exp(-0.5 * ((depth - distance[:, None, :]) / 2.5) ** 2) + 0.25 * np.exp(
+        -0.5 * ((depth - 2.0 * distance[:, None, :]) / 4.0) ** 2
+    )
     speckle = rng.rayleigh(0.8, (len(T), rows, columns))
     return _digitised((12.0 + 190.0 * line) * speckle, 1.0, rng)
 
@@ -148,7 +153,14 @@ class Recorded:
 
 
 def record(
-    sensor: str, motion: HandMotion, duration_s: float, latency_s: float, rng: np.random.Generator, *, jitter_s: float = 3e-4, lost: float = 0.01
+    sensor: str,
+    motion: HandMotion,
+    duration_s: float,
+    latency_s: float,
+    rng: np.random.Generator,
+    *,
+    jitter_s: float = 3e-4,
+    lost: float = 0.01,
 ) -> Recorded:
     """What a sensor's driver stamps: its latency late, with jitter, some samples lost, at a phase and rate of its own."""
     measure, rate_hz = SENSORS[sensor]

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lodestone_cli.console import DISCLAIMER, console
-from lodestone_cli.diagnosis import libraries, machine, ros
+from lodestone_cli.diagnosis import devices, libraries, machine, ros
 from lodestone_cli.diagnosis.finding import Finding, Level
 from lodestone_cli.diagnosis.recorded_data import recorded_data
 
@@ -37,6 +37,8 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
         ros.dds_profile(environment),
         ros.log_directory(environment),
         *machine.serial_ports(),
+        *devices.video_devices(),
+        *devices.i2c_buses(),
         machine.udev_rule(environment),
         machine.shared_memory(),
         machine.gpu(libraries.installed_version("torch")),

@@ -41,7 +41,10 @@ def run(options: Options) -> int:
     os.environ.update(with_middleware(os.environ))
     from lodestone_cli.ros.replaying import ReplayOptions, replay
 
-    with open_bag(options.bag) as bag, Progress(TextColumn("{task.description}"), BarColumn(), console=console(), transient=True) as progress:
+    with (
+        open_bag(options.bag) as bag,
+        Progress(TextColumn("{task.description}"), BarColumn(), console=console(), transient=True) as progress,
+    ):
         for note in bag.notes:
             console().print(f"note: {note}")
         task = progress.add_task("waits for readers", total=None)

@@ -13,8 +13,8 @@ from lodestone_cli.checkout import find_checkout
 from .finding import Finding, Level
 
 PYTHONS = ((3, 11), (3, 12))
-NEEDED = ("numpy", "scipy", "PyYAML", "rosbags", "mcap", "matplotlib", "typer", "rich", "pooch", "pyserial")
-USED = ("torch", "roma", "safetensors", "opencv-python-headless", "SimpleITK")
+NEEDED = ("numpy", "scipy", "PyYAML", "rosbags", "mcap", "matplotlib", "typer", "rich", "pooch", "pyserial", "cobs")
+USED = ("torch", "roma", "safetensors", "opencv-python-headless", "SimpleITK", "smbus2", "pydicom", "urdf-parser-py")
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;#]+)")
 
 

@@ -33,7 +33,7 @@ def serial_ports(devices: Path = Path("/dev"), system: Path = Path("/sys/class/t
 def _port(port: Path, name: Path, system: Path) -> Finding:
     subject = f"serial port {port.name}"
     if not os.access(port, os.R_OK | os.W_OK):
-        group = _group(port)
+        group = group_of(port, "dialout")
         remedy = f"sudo usermod -aG {group} $USER, then log in again"
         return Finding(subject, Level.FAIL, f"{name}: no permission (group {group})", remedy)
     timer = system / port.name / "device" / "latency_timer"
@@ -42,11 +42,12 @@ def _port(port: Path, name: Path, system: Path) -> Finding:
     return Finding(subject, Level.OK, str(name))
 
 
-def _group(port: Path) -> str:
+def group_of(device: Path, usual: str) -> str:
+    """Name of the group that owns a device; the usual one where it has no name."""
     try:
-        return grp.getgrgid(port.stat().st_gid).gr_name
+        return grp.getgrgid(device.stat().st_gid).gr_name
     except KeyError:
-        return "dialout"
+        return usual
 
 
 def udev_rule(environment: Mapping[str, str], folders: tuple[Path, ...] = _RULE_FOLDERS) -> Finding:

@@ -34,7 +34,9 @@ def made(path: Path, count: int = 100) -> Path:
 
 def start(*words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lodestone_cli", *words]
-    return subprocess.Popen(command, env={**os.environ}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, env={**os.environ}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def data_of(bag: Path) -> list[bytes]:

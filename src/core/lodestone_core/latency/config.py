@@ -14,12 +14,16 @@ class LatencyConfig:
     max_offset_s: float = option(0.5, unit="s", doc="offsets up to this size are looked for", minimum=0.01)
     max_sigma_s: float = option(0.002, unit="s", doc="a less certain latency is refused", minimum=0.0)
     least_overlap_s: float = option(6.0, unit="s", doc="shortest time that both streams must cover, search included", minimum=1.0)
-    components: int = option(10, doc="principal components of the other stream that may explain the first one of a stream", minimum=1, maximum=16)
+    components: int = option(
+        10, doc="principal components of the other stream that may explain the first one of a stream", minimum=1, maximum=16
+    )
     folds: int = option(5, doc="parts of the overlap, each of which is predicted from the others to choose how many", minimum=3, maximum=20)
     smoothing: float = option(0.8, doc="width of the smoothing of both streams, in periods of the slower one", minimum=0.5, maximum=3.0)
     least_smoothing_s: float = option(0.015, unit="s", doc="that width is at least this", minimum=0.001)
     max_gap_periods: float = option(3.5, doc="a longer silence is left out, in periods of that stream", minimum=1.0)
-    least_share: float = option(0.5, doc="share of a stream's motion that the other must predict, else none is shared", minimum=0.0, maximum=1.0)
+    least_share: float = option(
+        0.5, doc="share of a stream's motion that the other must predict, else none is shared", minimum=0.0, maximum=1.0
+    )
     rival_odds: float = option(1000.0, doc="how much more probable the best offset must be than any other peak", minimum=1.0)
     rival_gain: float = option(0.15, doc="by how much (natural logarithm of the residual) it must fit better than that", minimum=0.0)
     block_s: float = option(1.0, unit="s", doc="errors may depend on one another within so long a time", minimum=0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,18 +33,20 @@ class Evidence:
         return math.sqrt(self.variance) / self.information if self.information > 0.0 else math.inf
 
 
-def explained(predictor: Predictor, offset_s: float, folds: int, stride: int) -> float:
-    """Share of the target's variance that is predicted where it was left out of the fit; negative for worse than its mean."""
-    used = np.flatnonzero(predictor.holds(offset_s))[::stride]
+def explained(predictor: Predictor, steps: int, folds: int, stride: int) -> float:
+    """Share of the target's variance that is predicted where it was left out of the fit, at an offset of whole steps of the grid; every
+    `stride`-th point counts. Negative for worse than its mean."""
+    table, holds = predictor.shifted(steps)
+    used = np.flatnonzero(holds)[::stride]
     if len(used) < 4 * folds:
         return -math.inf
-    X, y = predictor.design(offset_s, used), predictor.y[used]
+    X, y = table[used], predictor.y[used]
     edges = np.linspace(0, len(used), folds + 1).astype(int)
-    grams = [(X[i:j].T @ X[i:j], X[i:j].T @ y[i:j]) for i, j in zip(edges[:-1], edges[1:], strict=True)]
+    grams = [(X[i:j].T @ X[i:j], X[i:j].T @ y[i:j]) for i, j in pairwise(edges)]
     whole = (sum(gram for gram, _ in grams), sum(moment for _, moment in grams))
     ridge = 1e-9 * np.trace(whole[0]) * np.eye(X.shape[1])
     lost = 0.0
-    for (gram, moment), i, j in zip(grams, edges[:-1], edges[1:], strict=True):
+    for (gram, moment), (i, j) in zip(grams, pairwise(edges), strict=True):
         coefficients = np.linalg.solve(whole[0] - gram + ridge, whole[1] - moment)
         lost += float(np.sum((y[i:j] - X[i:j] @ coefficients) ** 2))
     return 1.0 - lost / max(float(np.sum((y - y.mean()) ** 2)), 1e-300)

@@ -27,7 +27,8 @@ Mask = npt.NDArray[np.bool_]
 class Predictor:
     """The first principal component `y` (n,) of one stream on a grid of times, and q features of the other as functions of time.
 
-    `sign`: the features belong to stream b and are taken at t + sign * offset, where offset is that of b against a.
+    `sign`: the features belong to stream b and are taken at t + sign * offset, where offset is that of b against a. `table` holds them, and
+    a constant, on a grid of the same steps that begins `ahead` points earlier; `table_holds`: where the stream was there.
     """
 
     label: str
@@ -37,12 +38,19 @@ class Predictor:
     y: Array
     y_holds: Mask
     features: CubicSpline
-    times_s: Array
-    gap_s: float
+    table: Array
+    table_holds: Mask
+    ahead: int
+
+    def shifted(self, steps: int) -> tuple[Array, Mask]:
+        """Features and a constant (n, q + 1) at an offset of whole steps of the grid, and which points both streams cover."""
+        first = self.ahead + self.sign * steps
+        part = slice(first, first + len(self.y))
+        return self.table[part], self.y_holds & self.table_holds[part]
 
     def holds(self, offset_s: float) -> Mask:
-        """Which points of the grid both streams cover."""
-        return self.y_holds & covered(self.times_s, self.at_s + self.sign * offset_s, self.gap_s)
+        """Which points of the grid both streams cover, to a step of the grid."""
+        return self.shifted(round(offset_s / self.step_s))[1]
 
     def design(self, offset_s: float, used: npt.NDArray[Any]) -> Array:
         """Features and a constant (n, q + 1)."""
@@ -56,7 +64,8 @@ def predictors(a: Motion, b: Motion, config: LatencyConfig) -> Iterator[Predicto
     origin = int(a.stamps_ns[0])
     for target, source, sign in ((a, b, 1), (b, a, -1)):
         t_y, t_x = target.seconds(origin), source.seconds(origin)
-        at_s, x_at_s = _grid(t_y, t_x, width_s, config)
+        at_s, x_at_s, ahead = _grid(t_y, t_x, width_s, config)
+        there = covered(t_x, x_at_s, config.max_gap_periods * source.period_s)
         for view_y, numbers in enumerate(target.views):
             y = smoothed(t_y, components(numbers, 1), at_s, width_s)[:, 0]
             holds = covered(t_y, at_s, config.max_gap_periods * target.period_s) & np.isfinite(y)
@@ -65,15 +74,19 @@ def predictors(a: Motion, b: Motion, config: LatencyConfig) -> Iterator[Predicto
                     x = smoothed(t_x, raw, x_at_s, width_s)
                     known = np.isfinite(x).all(axis=1)
                     spline = CubicSpline(x_at_s[known], x[known])
+                    table = np.column_stack([np.ones(len(x)), np.nan_to_num(x)])
                     name = f"{target.name}[{view_y}] from {source.name}[{view_x}], {label}"
-                    yield Predictor(name, sign, at_s, width_s / _GRID, y, holds, spline, t_x, config.max_gap_periods * source.period_s)
+                    yield Predictor(name, sign, at_s, width_s / _GRID, y, holds, spline, table, known & there, ahead)
 
 
-def _grid(t_y: Array, t_x: Array, width_s: float, config: LatencyConfig) -> tuple[Array, Array]:
-    """Times at which the target is known and, at every offset of the search, the source too; and those of the source."""
+def _grid(t_y: Array, t_x: Array, width_s: float, config: LatencyConfig) -> tuple[Array, Array, int]:
+    """Times at which the target is known and, at every offset of the search, the source too; those of the source; and how many of these
+    come before the first of those."""
     step_s = width_s / _GRID
     start, end = max(t_y[0], t_x[0] + config.max_offset_s), min(t_y[-1], t_x[-1] - config.max_offset_s)
-    return np.arange(start, end, step_s), np.arange(t_x[0], t_x[-1], step_s)
+    ahead = int(np.ceil(config.max_offset_s / step_s)) + 1
+    count = len(np.arange(start, end, step_s))
+    return start + step_s * np.arange(count), start + step_s * np.arange(-ahead, count + ahead), ahead
 
 
 def _features(scores: Array) -> Iterator[tuple[str, Array]]:

@@ -90,7 +90,7 @@ def field_motion(fields: Array) -> tuple[Array, ...]:
 
 
 def image_motion(frames: npt.ArrayLike) -> tuple[Array, Array]:
-    """Two views of images (N, rows, columns): place and spread of what moves along rows and columns (N, 4), and means of cells (N, cells)."""
+    """Two views of images (N, rows, columns): place and spread along both axes of what moves (N, 4), and means of cells (N, cells)."""
     stack = np.asarray(frames)
     cells = _binned(_binned(stack, 1, _CELLS), 2, _CELLS)
     profiles = (_binned(stack.mean(axis=other, dtype=np.float64), 1, _BINS) for other in (1, 2))

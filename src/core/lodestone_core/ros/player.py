@@ -49,7 +49,9 @@ class Played:
 class PlayerNode(Node):
     """Publishes the chosen topics (all when empty) of an open bag, each message as the bytes that were recorded."""
 
-    def __init__(self, bag: Bag, topics: Sequence[str] = (), *, rate: float = 1.0, start_s: float = 0.0, paused: bool = False, **ros: Any) -> None:
+    def __init__(
+        self, bag: Bag, topics: Sequence[str] = (), *, rate: float = 1.0, start_s: float = 0.0, paused: bool = False, **ros: Any
+    ) -> None:
         """`rate` 2 is twice as fast, `start_s` into the bag. Raises InputError for topics or types that are not there."""
         super().__init__("player", **ros)
         if not rate > 0.0:

@@ -31,7 +31,13 @@ class Recorder:
     """
 
     def __init__(
-        self, node: Node, path: str | Path, topics: Sequence[str] = (), *, without: Sequence[str] = (), custom: Mapping[str, str] | None = None
+        self,
+        node: Node,
+        path: str | Path,
+        topics: Sequence[str] = (),
+        *,
+        without: Sequence[str] = (),
+        custom: Mapping[str, str] | None = None,
     ) -> None:
         """`custom` goes into the bag's metadata. Raises InputError when the bag cannot be made."""
         self._node = node
