@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodestone_core.calibration_file import CalibrationFile
@@ -105,6 +105,7 @@ def test_a_calibration_that_makes_no_sense_is_refused(changes: dict[str, Any], n
         calibration_from({**good, **changes}, "ultrasound.yaml")
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_stands_in_a_calibration_is_taken_or_refused_by_name(data: st.DataObject) -> None:
     values: dict[str, Any] = UltrasoundCalibration((640, 480), (100, 50, 400, 320), {"d150": CONFIG}).values()

@@ -73,10 +73,13 @@ def calibration_from(values: Mapping[str, Any], where: str) -> UltrasoundCalibra
     presets = values["presets"]
     if not isinstance(presets, Mapping) or not presets:
         raise InputError(f"{where}, presets", expected="at least one", got=presets, remedy=_REMEDY)
+    for name, fan in presets.items():
+        if not isinstance(fan, Mapping):  # a text would be taken for the path of another file
+            raise InputError(f"{where}, presets.{name}", expected="a fan", got=type(fan).__name__, remedy=_REMEDY)
     fans = {str(name): load_config(FanConfig, fan, f"{where}, presets.{name}") for name, fan in presets.items()}
     found = UltrasoundCalibration((width, height), (crop[0], crop[1], crop[2], crop[3]), fans)
-    for name, fan in found.fans().items():
-        if not fan.mask.any():
+    for name, drawn in found.fans().items():
+        if not drawn.mask.any():
             remedy = "apex and spacing do not fit this image; " + _REMEDY
             raise InputError(f"{where}, presets.{name}", expected="a fan inside the image", got="none", remedy=remedy)
     return found
