@@ -68,7 +68,7 @@ TOPICS, FRAMES, QOS = rows("topics.md", "topic"), rows("frames.md", "frame"), ro
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """The demo's bench on a scripted world with the example controller, looked at until all of the docs has been seen."""
+    """The demo's bench on a scripted world with the example controller, and all other simulated devices, until all of the docs was seen."""
     folder = tmp_path_factory.mktemp("bench")
     process = subprocess.Popen(
         [sys.executable, "-m", "lodestone_cli", "up", str(launch_file(folder))], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -95,8 +95,10 @@ def launch_file(folder: Path) -> Path:
     arguments = {"registration_file": str(folder / "registration.yaml"), "port_link": str(folder / "port")}
     demo = {"file": str(ROOT / "launch" / "demo.launch.yaml"), "arg": [{"name": k, "value": v} for k, v in arguments.items()]}
     controller = {"file": str(ROOT / "launch" / "controller.launch.yaml")}
+    others = {"sim": "true", "em": "false"}
+    rest = {"file": str(ROOT / "launch" / "bench.launch.yaml"), "arg": [{"name": k, "value": v} for k, v in others.items()]}
     path = folder / "docs.launch.yaml"
-    path.write_text(yaml.safe_dump({"launch": [{"include": demo}, {"include": controller}]}))
+    path.write_text(yaml.safe_dump({"launch": [{"include": demo}, {"include": controller}, {"include": rest}]}))
     return path
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from lodestone_cli.calibrate import calibrate
 from lodestone_core.errors import InputError
 
 INPUT_ERROR = 2
@@ -33,7 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Drive, record and evaluate an image-guidance bench. Research use only, not a medical device.",
 )
-calibrate = typer.Typer(no_args_is_help=True, help="Calibrate tools and sensors.")
 app.add_typer(calibrate, name="calibrate")
 
 
@@ -124,59 +124,6 @@ def bench(
     from lodestone_cli.commands import bench as command
 
     raise typer.Exit(command.run(names or [], out))
-
-
-@calibrate.command()
-def pivot(
-    path: Annotated[Path, typer.Argument(help="A folder of 4x4 matrices, or a bag.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="New YAML file for the calibration.")] = Path("pivot.yaml"),
-    topic: Annotated[str | None, typer.Option("--topic", help="Poses of the tool in a bag (PoseStamped).")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the calibration.")] = None,
-) -> None:
-    """Find a tool's tip from poses of the tool while its tip rested in a divot."""
-    from lodestone_cli.commands import pivot as command
-
-    raise typer.Exit(command.run(path, out, topic, config))
-
-
-@calibrate.command()
-def em(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[sim:=true]", help="Walk through the simulated bench.")] = None,
-    bag: Annotated[Path | None, typer.Option("--bag", help="A recorded walk; else the running bench is listened to.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="New file for the registration.")] = Path("registration.yaml"),
-    points: Annotated[Path | None, typer.Option("--points", help="Known image points to touch; else a reference tracker is used.")] = None,
-    tool: Annotated[str, typer.Option("--tool", help="Tool to walk with [default: the first one].")] = "",
-    tip: Annotated[Path | None, typer.Option("--tip", help="Its tip, from lodestone calibrate pivot.")] = None,
-    volume: Annotated[str, typer.Option("--volume", metavar="X0,Y0,Z0,X1,Y1,Z1", help="Image volume that matters, mm.")] = "",
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the walk.")] = None,
-    duration: Annotated[float, typer.Option("--duration", "-d", min=1.0, help="End after so many seconds.")] = 600.0,
-) -> None:
-    """Walk through the volume with a tool: what is covered, where to go next, when it is enough; writes a registration."""
-    from lodestone_cli.commands import calibrate_em as command
-
-    raise typer.Exit(command.run(command.Options(tuple(words or ()), bag, out, points, tool, tip, volume, config, duration)))
-
-
-@calibrate.command()
-def time(
-    bag: Annotated[Path, typer.Argument(help="A bag of at least 20 s in which all streams saw one quick, irregular motion.")],
-    rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
-    reference: Annotated[str, typer.Option("--reference", help="Stream that the others are measured against.")] = "aurora/tools",
-    stream: Annotated[list[str] | None, typer.Option("--stream", help="Another stream [default: all devices in the bag].")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="New calibration file.")] = Path("time.yaml"),
-    tool: Annotated[str, typer.Option("--tool", help="Tool of the tracker [default: the one seen most].")] = "",
-    previous: Annotated[Path | None, typer.Option("--previous", help="Time calibration that the drivers had while recording.")] = None,
-    reference_latency: Annotated[
-        float | None, typer.Option("--reference-latency", min=0.0, help="Known latency of the reference, s [default: the least possible].")
-    ] = None,
-    max_offset: Annotated[float | None, typer.Option("--max-offset", min=0.01, help="Largest offset looked for, s.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML with limits of the estimate.")] = None,
-) -> None:
-    """Find how late each stream is against a reference, from one motion that all of them saw."""
-    from lodestone_cli.commands import calibrate_time as command
-
-    options = (bag, reference, tuple(stream or ()), rig, out, tool, previous, reference_latency, max_offset, config)
-    raise typer.Exit(command.run(command.Options(*options)))
 
 
 @app.command()

@@ -46,16 +46,11 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
     ("frame_authority", AuthorityConfig, {"rig_frames"}),
-    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig"}),
-    ("ultrasound", UltrasoundDriverConfig, {"video.source", "video.clock.latency_s", "calibration", "rig", "preset"}),
-    (
-        "xray",
-        XrayDriverConfig,
-        {"kind", "video.source", "video.clock.latency_s", "folder.path", "folder.latency_s", "calibration", "rig"},
-    ),
-    ("us_arm", ArmConfig, {"stream.port", "urdf", "calibration", "probe_calibration", "rig", "state_file", "tf_owner"}),
+    ("ultrasound", UltrasoundDriverConfig, {"video.source", "calibration_file", "time_calibration", "rig", "preset"}),
+    ("xray", XrayDriverConfig, {"kind", "video.source", "folder.path", "calibration_file", "time_calibration", "rig"}),
+    ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig", "time_calibration"}),
     ("us_arm", ArmConfig, US_ARM_GIVEN),
-    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "views.file"}),
+    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "time_calibration", "views.file"}),
 ]
 
 
@@ -171,7 +166,7 @@ def test_ultrasound_and_xray_in_simulation_give_the_emulators_address_to_the_sam
         emulator, driver = plan.processes[0].command, plan.processes[1]
         assert Path(emulator[0]).name == f"{name}_emulator" and driver.command[0].endswith(f"{package}/{node}")
         assert parameters(plan, 1)["video.source"] == emulator[1 + emulator.index("--url")]
-        assert parameters(plan, 1)["calibration"] == str(LAUNCH / "rigs" / "simulated" / f"{name}.yaml")
+        assert parameters(plan, 1)["calibration_file"] == str(LAUNCH / "rigs" / "simulated" / f"{name}.yaml")
         real = installed(f"{name}.launch.yaml", **{f"{name}_source": "/dev/mine", "rig": "template"})
         assert len(real.processes) == 1 and parameters(real, 0)["video.source"] == "/dev/mine"
 

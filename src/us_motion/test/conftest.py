@@ -1,13 +1,15 @@
-"""Shared by the tests of this package: the simulated arm, its calibration, and its encoders without a line between."""
+"""Shared by the tests of this package: the simulated arm, its calibration, its encoders without a line between; pictures of fans."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from lodestone_bench.emulators.arm import ArmRecords
@@ -19,11 +21,13 @@ from us_motion.drivers.arm_files import Arm
 from us_motion.drivers.arm_tracker import ArmTracker
 from us_motion.drivers.config import ArmConfig
 from us_motion.drivers.stored_home import StoredHome
+from us_motion.frame_geometry import Fan, FanConfig
 from us_motion.kinematics import Chain
 from us_motion.types import ArmSample
 from us_motion.urdf import read_chain
 
 LAUNCH = Path(__file__).parents[3] / "launch"
+SIZE = (400, 320)
 
 
 @pytest.fixture(scope="session")
@@ -110,3 +114,36 @@ def rig(calibration: ArmCalibration, chain: Chain) -> Callable[..., Rig]:
         return made
 
     return make
+
+
+def make_fan(depth_mm: float, spacing_mm: float, half_rad: float = math.pi / 6, radius_mm: float = 45.0, top_px: float = 4.0) -> Fan:
+    """A fan in the middle of the picture whose near corners are at the top."""
+    apex = (0.5 * (SIZE[0] - 1), top_px - radius_mm * math.cos(half_rad) / spacing_mm)
+    return Fan(FanConfig(depth_mm, (spacing_mm, spacing_mm), apex, radius_mm, -half_rad, half_rad), SIZE)
+
+
+def make_pictures(fan: Fan, count: int, seed: int = 0, dark: tuple[float, float] | None = None, **screen: Any) -> npt.NDArray[np.uint8]:
+    """`count` pictures (n, rows, columns). Between the angles `dark` (rad) there is a shadow; `screen` are patches of grey, y0_x0=value."""
+    rng = np.random.default_rng(seed)
+    columns, rows = np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1]))
+    radius, angle = fan.polar(np.stack([columns, rows], axis=-1))
+    lit = fan.mask if dark is None else fan.mask & ~((angle > dark[0]) & (angle < dark[1]) & (radius > 70.0))
+    found = np.zeros((count, *lit.shape), np.uint8)
+    for image in found:
+        image[lit] = np.clip(rng.rayleigh(60.0, int(lit.sum())), 0, 255).astype(np.uint8)
+        for place, grey in screen.items():
+            row, column = (int(part) for part in place.strip("_").split("_")[-2:])
+            image[row : row + 12, column : column + 40] = grey
+    return found
+
+
+@pytest.fixture(scope="session")
+def fan_of() -> Callable[..., Fan]:
+    """fan_of(depth_mm, spacing_mm, half_rad, radius_mm, top_px): see make_fan."""
+    return make_fan
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Callable[..., npt.NDArray[np.uint8]]:
+    """pictures(fan, count, seed, dark, **screen): see make_pictures."""
+    return make_pictures

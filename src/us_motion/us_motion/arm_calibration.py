@@ -12,6 +12,7 @@ values:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,12 @@ def arm_calibration(file: CalibrationFile, where: str) -> ArmCalibration:
     return ArmCalibration(joints, file.devices)
 
 
-def calibration_file(calibration: ArmCalibration, rig: str, method: str, version: str, inputs: dict[str, str]) -> CalibrationFile:
+def calibration_file(
+    calibration: ArmCalibration, rig: str, method: str, version: str, inputs: Mapping[str, str], figures: Mapping[str, Mapping[str, Any]]
+) -> CalibrationFile:
     """The file of a calibration."""
     values = {"joints": [asdict(joint) for joint in calibration.joints]}
-    return CalibrationFile(KIND, rig, calibration.devices, now_text(), method, version, values, inputs)
+    return CalibrationFile(KIND, rig, calibration.devices, now_text(), method, version, values, inputs, figures)
 
 
 def check_fits_chain(calibration: ArmCalibration, chain: Chain) -> None:

@@ -18,6 +18,8 @@ from lodestone_core.config import option
 from us_motion.frame_geometry import Fan
 
 Image = npt.NDArray[np.uint8]
+_RESTLESS = 2.0
+"""Changes of late, faded, from which a pixel belongs to something that changes anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class WatchConfig:
     confirm_images: int = option(2, doc="images in a row that a preset must fit", minimum=1, maximum=100)
     screen_px: int = option(25, unit="px", doc="pixels beside the image that may change at once unnoticed; 0: not looked at", minimum=0)
     screen_step: int = option(40, doc="change of the grey value of such a pixel", minimum=1, maximum=255)
-    restless_images: int = option(10000, doc="a pixel that has changed within so many images (a clock) is not looked at", minimum=1)
+    restless_images: int = option(
+        300, doc="a pixel that changes three times within about so many images (a clock) is not looked at", minimum=1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +169,8 @@ class Screen:
         self._config = config
         self._where = np.flatnonzero(~near.reshape(-1))
         self._before: npt.NDArray[np.int16] | None = None
-        self._quiet_from = np.zeros(len(self._where), np.int64)
-        self._count = 0
+        self._activity = np.zeros(len(self._where), np.float32)
+        self._fading = np.float32(0.5 ** (1.0 / config.restless_images))
 
     def changed(self, image: Image) -> bool:
         """Whether more of it changed at this image than may."""
@@ -174,14 +178,14 @@ class Screen:
             return False
         now = image.reshape(-1)[self._where].astype(np.int16)
         before, self._before = self._before, now
-        self._count += 1
+        self._activity *= self._fading
         if before is None:
             return False
         steps = np.abs(now - before) >= self._config.screen_step
         if not steps.any():
             return False
-        news = steps & (self._quiet_from <= self._count)
-        self._quiet_from[steps] = self._count + self._config.restless_images
+        news = steps & (self._activity < _RESTLESS)
+        self._activity[steps] += 1.0
         return int(news.sum()) > self._config.screen_px
 
 

@@ -133,7 +133,11 @@ def _first_guess(points: Array, kinds: npt.NDArray[np.intp]) -> Array:
     apex = np.array([left * row + left_at, row])
     distance = np.linalg.norm(points - apex, axis=1)
     far = float(np.median(np.sort(distance[kinds == 3])[-max(5, int(0.5 * np.count_nonzero(kinds == 3))) :]))
-    near = float(np.median(distance[kinds == 2])) if (kinds == 2).any() else 0.5 * far
+    angle = np.arctan2(points[:, 0] - apex[0], points[:, 1] - apex[1])
+    between = (
+        (kinds == 2) & (angle > 0.8 * math.atan(left) + 0.2 * math.atan(right)) & (angle < 0.2 * math.atan(left) + 0.8 * math.atan(right))
+    )
+    near = float(np.median(distance[between])) if between.any() else 0.5 * far
     return np.array([*apex, math.atan(left), math.atan(right), near, far])
 
 

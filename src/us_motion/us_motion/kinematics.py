@@ -7,8 +7,8 @@ convention of every covariance in messages (lodestone_core.covariance).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -50,19 +50,23 @@ class Chain:
         self.names = tuple(joint.name for joint in turning)
         self.lower_rad = np.array([joint.lower_rad for joint in turning])
         self.upper_rad = np.array([joint.upper_rad for joint in turning])
+        # T(q) = T0 + sin(q) S + (1 - cos(q)) C, Rodrigues' formula with the pose at zero multiplied in.
+        self._zero = np.stack([joint.T_parent_child for joint in joints])
+        self._turning = np.array([i for i, joint in enumerate(joints) if joint.axis is not None], dtype=np.intp)
+        K = np.stack([se3.hat(np.zeros(3) if joint.axis is None else joint.axis) for joint in joints])
+        self._sine, self._versine = np.zeros_like(self._zero), np.zeros_like(self._zero)
+        self._sine[:, :3, :3] = self._zero[:, :3, :3] @ K
+        self._versine[:, :3, :3] = self._zero[:, :3, :3] @ K @ K
 
     def edges(self, positions: npt.ArrayLike) -> list[tuple[str, str, Array]]:
         """Parent, child and T_parent_child (..., 4, 4) of every joint, fixed ones too, at joint angles (..., joints)."""
-        q = self._checked(positions)
-        angles = iter(np.moveaxis(q, -1, 0))
-        return [(joint.parent, joint.child, _moved(joint, angles, q.shape[:-1])) for joint in self.joints]
+        T = self._poses(positions)
+        return [(joint.parent, joint.child, T[..., i, :, :]) for i, joint in enumerate(self.joints)]
 
     def T_base_tip(self, positions: npt.ArrayLike) -> Array:
         """Pose (..., 4, 4) of the tip in the base at joint angles (..., joints)."""
-        T = np.eye(4)
-        for _, _, T_parent_child in self.edges(positions):
-            T = T @ T_parent_child
-        return T
+        T = self._poses(positions)
+        return reduce(np.matmul, (T[..., i, :, :] for i in range(len(self.joints))))
 
     def jacobian(self, positions: npt.ArrayLike) -> Array:
         """Velocity of the tip per joint velocity (..., 6, joints): mm/rad of its origin and rad/rad, along the axes of the base."""
@@ -87,6 +91,14 @@ class Chain:
         symmetric: Array = 0.5 * (out + np.swapaxes(out, -1, -2))
         return symmetric
 
+    def _poses(self, positions: npt.ArrayLike) -> Array:
+        """T_parent_child (..., all joints, 4, 4)."""
+        q = self._checked(positions)
+        angles = np.zeros((*q.shape[:-1], len(self.joints)))
+        angles[..., self._turning] = q
+        T: Array = self._zero + np.sin(angles)[..., None, None] * self._sine + (1.0 - np.cos(angles))[..., None, None] * self._versine
+        return T
+
     def outside(self, positions: npt.ArrayLike, tolerance_rad: float = 0.0) -> npt.NDArray[np.bool_]:
         """Which angles (..., joints) lie further than the tolerance beyond a limit; NaN does not."""
         q = np.asarray(positions, dtype=np.float64)
@@ -102,19 +114,3 @@ class Chain:
             remedy = "leave out what does not hold; a joint without an angle has no pose"
             raise InputError("joint positions", expected="finite angles", got=q.tolist(), remedy=remedy)
         return q
-
-
-def _moved(joint: Joint, angles: Iterator[Array], leading: tuple[int, ...]) -> Array:
-    """T_parent_child of one joint, taking its angles (...) if it has any."""
-    if joint.axis is None:
-        fixed: Array = np.broadcast_to(joint.T_parent_child, (*leading, 4, 4))
-        return fixed
-    return joint.T_parent_child @ se3.make(_turned(joint.axis, next(angles)), np.zeros(3))
-
-
-def _turned(axis: Array, angle: Array) -> Array:
-    """Rotation matrices (..., 3, 3) about a unit vector (Rodrigues)."""
-    K = se3.hat(axis)
-    s, c = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
-    R: Array = np.eye(3) + s * K + (1.0 - c) * (K @ K)
-    return R

@@ -263,7 +263,8 @@ class StreamDevice:
             self._send("record", self.records.record(number, self.device_us(trigger_s), trigger_s), number, trigger_s + latency_s)
 
     def _send(self, kind: str, body: bytes, sequence: int, at_s: float) -> None:
-        payload = framed(body)
+        # What a restart cut off would otherwise run into the hello and take it along.
+        payload = (b"\0" if kind == "hello" else b"") + framed(body)
         delivery = self.faults.deliver(kind, payload, at_s)
         for one in delivery.payloads:
             self.line.send(one, at_s + delivery.delay_s, self.baud, Outgoing(kind, sequence, one == payload))

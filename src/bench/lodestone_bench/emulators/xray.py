@@ -2,7 +2,7 @@
 
 Examples:
     xray_emulator --url unix:/dev/shm/xray --control /dev/shm/xray.control
-    xray_emulator --url unix:/dev/shm/xray --dicom /tmp/xray --dicom-rate 1
+    xray_emulator --url unix:/dev/shm/xray --dicom out/xray --dicom-rate 1
     xray_emulator --control /dev/shm/xray.control --send '{"do": "wrong_sid", "mm": 150}'
 """
 

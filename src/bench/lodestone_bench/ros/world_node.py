@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ from lodestone_core.ros.conversions import header_to_msg, pose_sample_to_msg, po
 from lodestone_core.ros.diagnostics import Level
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
-from lodestone_core.types import PoseSample
+from lodestone_core.types import Array, PoseSample
 
+_BATCH_S = 0.1
+"""Truth is computed for so long at once: nobody waits for it, and its stamps are exact."""
 _LATE_S = 1.0
 """A node that was held up for longer does not make up for it."""
 
@@ -58,38 +60,38 @@ class WorldNode(LodestoneNode[WorldNodeConfig]):
         """Join the world's time, which begins now when nobody has begun it."""
         self._world_clock = join_world(Path(self.config.clock))
         self._next = {each.name: math.ceil(self._world_clock.elapsed_s() * each.rate_hz) for each in self._quantities}
-        for rate_hz in sorted({each.rate_hz for each in self._quantities}):
-            self.create_steady_timer(0.5 / rate_hz, partial(self._on_timer, rate_hz))
+        self.create_steady_timer(_BATCH_S, self._on_timer)
         self.diagnostics.report(Level.OK, f"{len(self._quantities)} quantities of the world")
 
     def _publisher(self, quantity: Quantity) -> Publisher:
         kind = PoseStamped if isinstance(quantity, Frame) else PathMessage
         return self.create_publisher(kind, f"ground_truth/{quantity.name}", qos.DEVICE)
 
-    def _on_timer(self, rate_hz: float) -> None:
+    def _on_timer(self) -> None:
         now_s = self._world_clock.elapsed_s()
         for quantity in self._quantities:
-            if quantity.rate_hz == rate_hz:
-                self._publish_until(quantity, now_s)
+            self._publish_until(quantity, now_s)
 
     def _publish_until(self, quantity: Quantity, now_s: float) -> None:
         """Every sample up to now, at whole periods of the world's time, whoever started this node when."""
         last = math.floor(now_s * quantity.rate_hz)
         first = max(self._next[quantity.name], last - math.floor(_LATE_S * quantity.rate_hz))
         self._next[quantity.name] = max(last + 1, first)
-        if self._offered[quantity.name].get_subscription_count() == 0:
+        if first > last or self._offered[quantity.name].get_subscription_count() == 0:
             return
-        for number in range(first, last + 1):
-            self._offered[quantity.name].publish(self._message(quantity, number / quantity.rate_hz))
+        for message in self._messages(quantity, np.arange(first, last + 1) / quantity.rate_hz):
+            self._offered[quantity.name].publish(message)
 
-    def _message(self, quantity: Quantity, world_s: float) -> PoseStamped | PathMessage:
-        stamp_ns = self._world_clock.wall_ns(world_s)
+    def _messages(self, quantity: Quantity, times_s: Array) -> Iterator[PoseStamped | PathMessage]:
+        stamps_ns = [self._world_clock.wall_ns(float(world_s)) for world_s in times_s]
         if isinstance(quantity, Frame):
-            T = np.asarray(quantity.poses(np.array([world_s])))[0]
-            return pose_sample_to_msg(PoseSample(stamp_ns, quantity.parent, quantity.name, T))
-        header = header_to_msg(stamp_ns, quantity.parent)
-        poses = poses_to_msg(list(se3.make(np.eye(3), quantity.points(world_s))))
-        return PathMessage(header=header, poses=[PoseStamped(header=header, pose=pose) for pose in poses])
+            for stamp_ns, T in zip(stamps_ns, quantity.poses(times_s), strict=True):
+                yield pose_sample_to_msg(PoseSample(stamp_ns, quantity.parent, quantity.name, np.asarray(T)))
+            return
+        for stamp_ns, world_s in zip(stamps_ns, times_s, strict=True):
+            header = header_to_msg(stamp_ns, quantity.parent)
+            poses = poses_to_msg(list(se3.make(np.eye(3), quantity.points(float(world_s)))))
+            yield PathMessage(header=header, poses=[PoseStamped(header=header, pose=pose) for pose in poses])
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from lodestone_bench.world.sections import section_of, seed_of
 from lodestone_core import se3
 
 Array = npt.NDArray[np.float64]
-_CURVE_POINTS = 81
+_CURVE_POINTS = 41
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +67,7 @@ def arm(world: Mapping[str, Any]) -> Iterator[Quantity]:
     from lodestone_bench.world.arm import ArmWorld
     from lodestone_bench.world.arm_config import ArmConfig
 
-    yield Frame("us_probe", "bench", 100.0, ArmWorld(section_of(world, "arm", ArmConfig), seed_of(world)).T_bench_probe)
+    yield Frame("us_probe", "bench", 50.0, ArmWorld(section_of(world, "arm", ArmConfig), seed_of(world)).T_bench_probe)
 
 
 def patient(world: Mapping[str, Any]) -> Iterator[Quantity]:
@@ -85,7 +85,7 @@ def wire(world: Mapping[str, Any]) -> Iterator[Quantity]:
     config = section_of(world, "wire", WireConfig)
     if config.present:
         shape = WireShape(config, seed_of(world))
-        yield Curve("wire", "bench", 20.0, lambda world_s: shape.points_mm(world_s, _CURVE_POINTS))
+        yield Curve("wire", "bench", 10.0, lambda world_s: shape.points_mm(world_s, _CURVE_POINTS))
 
 
 def magnets(world: Mapping[str, Any]) -> Iterator[Quantity]:

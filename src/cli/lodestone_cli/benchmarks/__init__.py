@@ -5,14 +5,14 @@ BENCHMARKS: dict[str, str] = {
     for name in (
         "bench_fuzz",
         "bench_stream",
+        "bench_devices",
         "bench_images",
+        "bench_optics",
         "bench_array",
-        "bench_stream",
         "bench_registration",
         "bench_replug",
-        "bench_stop",
         "bench_faults",
-        "bench_devices",
+        "bench_stop",
         "bench_recorder",
         "bench_setup",
     )

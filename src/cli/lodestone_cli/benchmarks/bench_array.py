@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +66,10 @@ class Chain:
 def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, progress: Progress | None = None) -> Result:
     """Time, then damage."""
     config = settings_of(protocol, BenchArrayConfig)
+    gc.collect()
+    gc.freeze()  # as every node does before it spins (lodestone_core/ros/run.py)
     rows = times(config.frames, protocol["seed"])
+    gc.unfreeze()
     tell(progress, 0.3, f"{config.frames} frames timed")
     report = fuzz_frames(
         config.damaged, protocol["seed"], lambda done: tell(progress, 0.3 + 0.7 * done / config.damaged, f"{done} damaged")

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from lodestone_cli.benchmarks.bag_counts import Counted, images_in, numbers_in
+from lodestone_cli.benchmarks.bench_pictures import bench_at_a_glance
 from lodestone_cli.benchmarks.process_memory import idle_load_percent
 from lodestone_cli.benchmarks.process_watch import Load, ProcessWatch
-from lodestone_cli.benchmarks.whole_bench import WholeBench, whole_bench
+from lodestone_cli.benchmarks.whole_bench import RATE_HZ, WholeBench, whole_bench
 from lodestone_cli.ros.bench_listener import BenchListener, bench_listener
 from lodestone_core.config import option
 from lodestone_core.errors import InputError
@@ -24,6 +25,7 @@ from lodestone_core.results.protocol import Progress
 SERIAL = {"aurora/tools": "frame_number", "magnetometers/array_raw": "sequence", "us_arm/encoders": "sequence"}
 """Topic of each serial device, and the field that its hardware counts in."""
 CAMERAS = ("stereo/left/image_raw", "stereo/right/image_raw")
+IMAGE_HZ = {"stereo": 10.0, "ultrasound": 30.0, "xray": 8.0}
 START_S = 90.0
 
 
@@ -58,12 +60,13 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         shutil.rmtree(bag)
     case = f"{config.duration_s:g} s, images {'recorded' if config.record_images else 'counted'}"
     rows = [
-        *serial_rows(found, case),
-        *image_rows(counts, case),
+        *serial_rows(found, case, config.duration_s),
+        *image_rows(counts, case, config.duration_s),
         *load_rows(watch.loads(), case),
         Row("live", case, "idle_load", load, "%", 1),
     ]
-    return conclude(protocol, inputs, rows, [process_table(watch.loads())])
+    picture = bench_at_a_glance(out / "bench.png", {})
+    return conclude(protocol, inputs, rows, [process_table(watch.loads())], [picture])
 
 
 def wait_for_all(bench: WholeBench, listener: BenchListener, topics: list[str]) -> None:
@@ -90,23 +93,25 @@ def measured(bench: WholeBench, listener: BenchListener, config: DevicesConfig, 
     return watch
 
 
-def serial_rows(found: Mapping[str, Counted], case: str) -> list[Row]:
-    """What the hardware's own numbers say of each serial stream."""
+def serial_rows(found: Mapping[str, Counted], case: str, duration_s: float) -> list[Row]:
+    """What the hardware's own numbers say of each serial stream; `received`: of what comes at its rate in that time."""
     rows = []
     for topic, counted in found.items():
         name = topic.split("/")[0]
         rows.append(Row("live", f"{case}: {name}", "records_lost", float(counted.lost), "", counted.count))
-        rows.append(Row("live", f"{case}: {name}", "records", float(counted.count), "", counted.count))
+        rows.append(Row("live", f"{case}: {name}", "received", 100.0 * counted.count / (RATE_HZ[name] * duration_s), "%", counted.count))
     return rows
 
 
-def image_rows(counts: Mapping[str, Any], case: str) -> list[Row]:
+def image_rows(counts: Mapping[str, Any], case: str, duration_s: float) -> list[Row]:
     """Images lost by the numbers in their pixels; latency of the pairs of both cameras."""
     rows = []
     for topic, each in counts.items():
         name = topic.removesuffix("/image_raw")
         share = 100.0 * each.lost / max(1, each.images + each.lost)
         rows.append(Row("live", f"{case}: {name}", "images_lost", share, "%", each.images))
+        expected = IMAGE_HZ[name.split("/")[0]] * duration_s
+        rows.append(Row("live", f"{case}: {name}", "received", 100.0 * each.images / expected, "%", each.images))
     left, right = (counts[topic].latency_ms for topic in CAMERAS)
     pairs = np.array([max(left[number], right[number]) for number in left.keys() & right.keys()])
     shares = {share: float(np.percentile(pairs, share)) if len(pairs) else float("inf") for share in (50, 99)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from em_registration.protocols import PROTOCOLS as EM_PROTOCOLS
+from guidewire_recon.protocols import PROTOCOLS as GUIDEWIRE_PROTOCOLS
 from lodestone_cli.benchmarks import BENCHMARKS
 from lodestone_cli.console import console
 from lodestone_cli.protocols import PROTOCOLS as SIMULATED
@@ -16,7 +17,7 @@ from lodestone_cli.recordings.places import data_folder
 from lodestone_core.errors import InputError
 from lodestone_core.results import load_protocol, run_protocol, show
 
-PROTOCOLS: Mapping[str, str] = {**EM_PROTOCOLS, **SIMULATED, **BENCHMARKS}
+PROTOCOLS: Mapping[str, str] = {**EM_PROTOCOLS, **GUIDEWIRE_PROTOCOLS, **SIMULATED, **BENCHMARKS}
 """The function behind each `protocol:` of a protocol file, imported when it is asked for."""
 
 

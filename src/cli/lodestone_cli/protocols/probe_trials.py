@@ -17,10 +17,10 @@ from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 from us_motion.calibration import closed_form
 from us_motion.calibration.model import Model, PointModel, WireModel
-from us_motion.calibration.observations import Observations, as_observations, joined
+from us_motion.calibration.observations import Observations, joined
 from us_motion.calibration.phantom import WirePhantom, as_phantom
 from us_motion.calibration.probe import ProbeCalibration, calibrate_point, calibrate_wires
-from us_motion.calibration.wire_detection import find_spots
+from us_motion.calibration.recording import TrackedImages, spots_of
 
 METHOD, BASELINE = "joint_refinement", "closed_form"
 _FACE_MM = (700.0, 0.0, 250.0)
@@ -90,13 +90,8 @@ def _motion(case: Case, rng: np.random.Generator) -> SweepConfig:
 
 
 def _detected(tank: Tank, frames: npt.NDArray[np.uint8], T_ref_probe: Array, case: Case, config: ProbeProtocolConfig) -> Observations:
-    spacing = np.full(2, tank.fan.spacing_mm)
-    spots = [find_spots(frame, spacing, tank.fan.mask, config.calibration.detection).px for frame in frames]
-    if case.point:
-        spots = [found[:1] for found in spots]
-    image = np.repeat(np.arange(len(spots)), [len(found) for found in spots])
-    wire = np.full(len(image), 0 if case.point else -1)
-    return as_observations(T_ref_probe, image, np.concatenate(spots), spacing, wire)
+    images = TrackedImages(case.name, zip(frames, T_ref_probe, strict=True), np.full(2, tank.fan.spacing_mm), tank.fan.mask)
+    return spots_of(images, case.point, config.calibration.detection)
 
 
 def _judged(tank: Tank, found: ProbeCalibration, baseline: Array) -> Trial:

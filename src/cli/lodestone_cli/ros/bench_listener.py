@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 
 from lodestone_bench.world.epoch import WorldClock
 from lodestone_cli.ros.image_probe import ImageProbe
+from lodestone_core.ros.realtime import use_realtime_priority
 from lodestone_core.ros.recorder import Recorder
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -50,6 +52,8 @@ class BenchListener:
 @contextmanager
 def bench_listener(bag: Path, images: Sequence[str], clock: WorldClock, *, record_images: bool) -> Iterator[BenchListener]:
     """A listener on the DDS domain of the environment that records into the new `bag`, whole when this ends."""
+    usual = os.sched_getscheduler(0), os.sched_getparam(0)
+    use_realtime_priority()  # as the nodes that it listens to: what it cannot take in for want of a processor is no loss of theirs
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("bench_listener", context=context, start_parameter_services=False)
@@ -64,3 +68,4 @@ def bench_listener(bag: Path, images: Sequence[str], clock: WorldClock, *, recor
         recorder.finish()
         node.destroy_node()
         rclpy.shutdown(context=context)
+        os.sched_setscheduler(0, *usual)

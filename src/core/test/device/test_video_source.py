@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -88,6 +89,61 @@ def test_images_of_another_kind_are_refused_by_name(image: np.ndarray) -> None:
     with pytest.raises(VideoFault) as caught:
         grey(image)
     assert caught.value.cause is VideoCause.FORMAT and caught.value.detail
+
+
+class Webcam:
+    """As much of a cv2.VideoCapture on V4L2 as is asked for: holds its own gain, exposes in steps of 100 us, takes no rate above 15 Hz."""
+
+    made: ClassVar[list[tuple[object, ...]]] = []
+
+    def __init__(self, *arguments: object) -> None:
+        self.made.append(arguments)
+        self.values = {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_GAIN: 16.0, cv2.CAP_PROP_FRAME_WIDTH: 640.0, cv2.CAP_PROP_FRAME_HEIGHT: 480.0}
+
+    def isOpened(self) -> bool:
+        return True
+
+    def set(self, key: int, value: float) -> bool:
+        if key == cv2.CAP_PROP_GAIN:
+            return False
+        self.values[key] = min(value, 15.0) if key == cv2.CAP_PROP_FPS else round(value)
+        return True
+
+    def get(self, key: int) -> float:
+        return self.values.get(key, -1.0)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_device_is_told_its_settings_and_what_it_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Webcam)
+    config = VideoConfig(source="/dev/null", width=800, height=600, rate_hz=20.0, exposure_us=2500.0, gain=4.0, pixel_format="GREY")
+    source = open_source(config)
+    assert Webcam.made[-1] == ("/dev/null", cv2.CAP_V4L2)
+    assert source.facts.exposure_s == pytest.approx(0.0025) and source.facts.gain == 16.0
+    assert source.facts.notes == ("the camera did not take rate_hz 20: it has 15", "the camera did not take gain 4: it has 16")
+    assert source.facts.rate_hz == 15.0 and source.facts.live
+    capture = source._capture  # type: ignore[attr-defined]
+    assert capture.values[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"GREY")
+    assert (capture.values[cv2.CAP_PROP_FRAME_WIDTH], capture.values[cv2.CAP_PROP_EXPOSURE]) == (800, 25)
+
+
+def test_a_device_that_is_left_as_it_is_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Webcam)
+    source = open_source(VideoConfig(source="/dev/null"))
+    assert source._capture.values == Webcam().values and source.facts.notes == ()  # type: ignore[attr-defined]
+    assert np.isnan(source.facts.exposure_s)
+
+
+def test_a_colour_film_comes_as_grey_values(tmp_path: Path) -> None:
+    path = str(tmp_path / "film.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (160, 96))
+    writer.write(np.full((96, 160, 3), (200, 100, 50), np.uint8))
+    writer.release()
+    image = open_source(VideoConfig(source=path)).read(None)
+    assert image is not None and image.shape == (96, 160)
+    assert abs(float(image.mean()) - (0.114 * 200 + 0.587 * 100 + 0.299 * 50)) < 3.0
 
 
 def test_cv2_is_of_the_line_that_was_measured() -> None:

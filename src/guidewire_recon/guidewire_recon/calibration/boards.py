@@ -137,6 +137,16 @@ def find_board(image: Image, board: BoardSpec, face: int = 0) -> tuple[Sighting 
     return (sighting, "") if not (problem := _plane_problem(sighting, board, square_px)) else (None, problem)
 
 
+def rough_corners(image: Image, boards: tuple[BoardSpec, ...]) -> tuple[Sighting, ...]:
+    """The corners as OpenCV finds them, not refined, each with a covariance of 1 px^2: for comparisons."""
+    found = []
+    for number, board in enumerate(boards):
+        ids, pixels = _find_charuco(image, board) if board.kind == CHARUCO else _find_checkerboard(image, board)
+        if len(ids) >= FEWEST_CORNERS:
+            found.append(Sighting(number, board.corners_mm[ids], pixels, np.broadcast_to(np.eye(2), (len(ids), 2, 2))))
+    return tuple(found)
+
+
 @lru_cache(maxsize=16)
 def _detector(board: BoardSpec) -> cv2.aruco.CharucoDetector:
     dictionary = cv2.aruco.getPredefinedDictionary(_DICTIONARY)
@@ -153,8 +163,9 @@ def _find_charuco(image: Image, board: BoardSpec) -> tuple[npt.NDArray[np.int_],
 
 def _find_checkerboard(image: Image, board: BoardSpec) -> tuple[npt.NDArray[np.int_], Array]:
     size = (board.columns - 1, board.rows - 1)
-    flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE
-    found, corners = cv2.findChessboardCornersSB(image, size, flags=flags)
+    found, corners = cv2.findChessboardCornersSB(image, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
+    if not found:
+        found, corners = cv2.findChessboardCornersSB(image, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE)
     if not found:
         return np.zeros(0, dtype=int), np.zeros((0, 2))
     grid = np.asarray(corners, dtype=np.float64).reshape(size[1], size[0], 2)

@@ -116,28 +116,3 @@ def _gap_mm(view: View, rig: StereoRig) -> float:
     points = view.left[0].points
     apart = se3.transform(places["left"], points) - se3.transform(places["right"], points)
     return float(np.linalg.norm(apart, axis=1).mean())
-
-
-def check_nominal(rig: StereoRig, T_left_right: Array, config: StereoConfig) -> list[str]:
-    """What the calibrated pair says against the rig's frames: warnings in words. Raises InputError when the cameras are swapped.
-
-    A camera sees shapes and no lengths: a wrong square size shows only in the distance of the cameras.
-    """
-    found = se3.inverse(rig.T_right_left)
-    off = np.degrees(float(se3.geodesic(found, T_left_right)))
-    swapped = np.degrees(float(se3.geodesic(rig.T_right_left, T_left_right)))
-    apart, said = float(np.linalg.norm(found[:3, 3])), float(np.linalg.norm(T_left_right[:3, 3]))
-    toward, other = (float(np.linalg.norm(T[:3, 3] - T_left_right[:3, 3])) for T in (found, rig.T_right_left))
-    if off + toward / said * 57.0 > 2.0 * (swapped + other / said * 57.0):
-        remedy = "exchange the two cameras' inputs, or correct the rig's frames.yaml"
-        expected = "left and right as the rig's frames say"
-        raise InputError("stereo calibration", expected=expected, got="cameras that fit when they are exchanged", remedy=remedy)
-    notes = []
-    if off > config.nominal_deg:
-        notes.append(f"the right camera is turned by {off:.0f} degrees against the rig's frames: write the calibrated pose there")
-    if abs(apart / said - 1.0) > 0.05:
-        notes.append(
-            f"the cameras are {apart:.0f} mm apart, {said:.0f} mm by the rig's frames: if the frames are right, "
-            f"the squares are {said / apart:.3f} times as large as was said"
-        )
-    return notes

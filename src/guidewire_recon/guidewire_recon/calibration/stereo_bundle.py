@@ -85,7 +85,9 @@ def adjust(
     initial |= {f"view_{i}": poses[view.name] for i, view in enumerate(views)}
     typical = dict.fromkeys(SIDES, _TYPICAL_PX)
     problem = Problem(initial, model.residuals, model.jacobian, group=2, typical=typical)
-    solution = solve(problem, SolverConfig(loss=loss, rotation_length_mm=400.0, observability_ratio=1e-14))
+    # Views that fit nothing make a search without an end; what it has reached by then shows which they are.
+    limits = SolverConfig(loss=loss, rotation_length_mm=400.0, observability_ratio=1e-14, max_iterations=40, max_rescales=5)
+    solution = solve(problem, limits)
     rig = model.rig(solution.values)
     fitted = {view.name: solution.values[f"view_{i}"] for i, view in enumerate(views)}
     return Bundle(rig, fitted, solution, tuple(_residuals(views, rig, fitted)), distortion)
@@ -155,7 +157,9 @@ class _Model:
         by_lens = camera.K[:2, :2] @ (lens.coefficient_derivative(ideal, camera.D)[..., self._free] * _COEFFICIENT_UNIT[self._free])
         by_k = np.zeros((len(ideal), 2, 4))
         by_k[:, 0, 0], by_k[:, 1, 1], by_k[:, 0, 2], by_k[:, 1, 3] = shown[:, 0], shown[:, 1], 1.0, 1.0
-        blocks = [(rays.side, None, rays.whiten @ np.concatenate([by_k, by_lens], axis=-1))]
+        blocks: list[tuple[str, npt.NDArray[np.bool_] | None, Array]] = [
+            (rays.side, None, rays.whiten @ np.concatenate([by_k, by_lens], axis=-1))
+        ]
         if rays.side == "right":
             blocks.append((EXTRINSICS, None, by_point @ _by_tangent(in_camera)))
             by_point = by_point @ values[EXTRINSICS][:3, :3]

@@ -25,3 +25,4 @@ class StereoConfig:
     resamples: int = option(1000, doc="of the bootstrap over held-out views", minimum=100)
     max_rms_px: float = option(1.0, unit="px", doc="a calibration with a larger RMS is refused", minimum=0.01)
     nominal_deg: float = option(20.0, unit="deg", doc="how far the cameras may stand from where the rig's frames say", minimum=0.1)
+    nominal_share: float = option(0.05, doc="the same for their distance, as a share of it", minimum=0.0)

@@ -29,9 +29,9 @@ _STEP = 1e-3
 class HeldOut:
     """What one held-out view says.
 
-    `reprojection_px`: RMS of a coordinate with the target's pose fitted to both cameras; `across_px`: of the right camera's pixels predicted
-    from the left camera's pose of the target. `geometry_mm`: RMS distance of triangulated corners from the board after a rigid fit, and
-    `scale` its size over the true one; NaN where no face was seen by both.
+    `reprojection_px`: RMS of a coordinate with the target's pose fitted to both cameras; `across_px`: of the right camera's pixels
+    predicted from the left camera's pose of the target. `geometry_mm`: RMS distance of triangulated corners from the board after a rigid
+    fit, and `scale` its size over the true one; NaN where no face was seen by both.
     """
 
     view: str

@@ -48,7 +48,7 @@ def camera_alone(views: Sequence[View], side: str, size: tuple[int, int]) -> Cam
     flags = cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K2 | cv2.CALIB_FIX_K3
     _, K, D, _, _ = cv2.calibrateCamera(objects, pixels, size, np.eye(3), np.zeros(5), flags=flags)
     K[0, 1] = K[1, 0] = 0.0
-    return CameraModel(side, size[0], size[1], K, D.ravel()[:5])
+    return CameraModel(side, size[0], size[1], np.asarray(K, dtype=np.float64), np.asarray(D, dtype=np.float64).ravel()[:5])
 
 
 def pose_of(camera: CameraModel, sighting: Sighting) -> Array:
@@ -57,7 +57,7 @@ def pose_of(camera: CameraModel, sighting: Sighting) -> Array:
     middle = sighting.points.mean(axis=0)
     _, turns, shifts, errors = cv2.solvePnPGeneric(sighting.points - middle, ideal[:, None], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
     best = int(np.argmin(np.ravel(errors)))
-    R = cv2.Rodrigues(turns[best])[0]
+    R = np.asarray(cv2.Rodrigues(turns[best])[0], dtype=np.float64)
     return se3.make(R, shifts[best].ravel() - R @ middle)
 
 

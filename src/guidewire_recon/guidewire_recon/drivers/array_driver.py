@@ -94,7 +94,7 @@ class StreamIntake:
         return self._measured(record, arrival)
 
     def _measured(self, measurement: Measurement, arrival: Arrival) -> str:
-        sample = self.tracker.update(measurement, arrival.earliest_ns, arrival.latest_ns, arrival.opening)
+        sample = self.tracker.update(measurement, arrival)
         if isinstance(sample, str):
             return sample
         if sample is not None:

@@ -15,16 +15,14 @@ from guidewire_recon.drivers.ak09940a import at_an_end, temperature_degc
 from guidewire_recon.drivers.array_frames import Measurement, status_words
 from guidewire_recon.drivers.sensor_watch import SensorWatch
 from guidewire_recon.types import ArraySample, SensorStatus, usable
-from lodestone_core.clock import ClockConfig, ClockEstimator
+from lodestone_core.clock import ClockConfig
 from lodestone_core.device.serial_port import Clock
-from lodestone_core.time import NS_PER_S
+from lodestone_core.device.stream import Arrival
+from lodestone_core.device.stream_clock import Stamps, StreamClock
 
 _SEQUENCES: Final = 1 << 32
 _OVERFLOW = np.uint16(SensorStatus.OVERFLOW)
 _BUS_ERROR = np.uint16(SensorStatus.BUS_ERROR)
-# After an outage what came before says nothing any more.
-_WIDEST_BRACKET_NS: Final = NS_PER_S
-_CLOCK_STEP_NS: Final = NS_PER_S // 1000
 
 
 @dataclass(slots=True)
@@ -42,48 +40,33 @@ class ArrayTracker:
 
     def __init__(self, clock_config: ClockConfig, clock: Clock, watch: SensorWatch) -> None:
         self.counters = TrackCounters()
-        self._clock_config = clock_config
-        self._clock = clock
+        self._clock = StreamClock(clock_config, clock.wall_ns)
         self._watch = watch
-        self._stamp_ns = self._received_ns = 0
-        self._opening = 0
-        self._begin()
+        self._last: Measurement | None = None
+        self._suspect: Measurement | None = None
 
     def restarted(self, device_us: int) -> None:
         """The device said hello at this time of its own clock: when that has gone back, it has begun anew."""
         if self._last is not None and device_us < self._last.device_us:
             self._restart()
 
-    def update(
-        self, measurement: Measurement, earliest_ns: int, latest_ns: int, opening: int, received_ns: int | None = None
-    ) -> ArraySample | str | None:
-        """The sample of a measurement whose frame was complete between these steady times.
+    def update(self, measurement: Measurement, arrival: Arrival, read_ns: int = 0) -> ArraySample | str | None:
+        """The sample of a measurement that arrived so; `read_ns` is for how long it was read after that.
 
-        `received_ns` (steady) is when it was there, where that is not `latest_ns`. None when the measurement has been there already;
-        a sentence when the device's clock makes no sense.
+        None when it has been there already; a sentence when the device's clock makes no sense.
         """
-        if opening != self._opening:
-            self._opening = opening
-            self._estimator = ClockEstimator(self._clock_config)
         if self._last is not None and measurement.sequence != self._last.sequence and measurement.device_us == self._last.device_us:
             return f"the device's clock stands still at {measurement.device_us} us while its sequence numbers go on"
         skipped = self._advance(measurement)
         if skipped is None:
             self.counters.repeats += 1
             return None
-        earliest_ns = max(earliest_ns, latest_ns - _WIDEST_BRACKET_NS)
-        estimate = self._estimator.update(measurement.device_us, earliest_ns, latest_ns)
-        arrived_ns = latest_ns if received_ns is None else received_ns
-        received_ns = self._clock.wall_ns(arrived_ns)
-        stamp_ns = received_ns - (arrived_ns - estimate.stamp_ns)
-        if received_ns > self._received_ns - _CLOCK_STEP_NS:  # else the host's clock was set back, and stamps go back with it
-            stamp_ns = max(stamp_ns, self._stamp_ns + 1)
-        self._stamp_ns, self._received_ns = stamp_ns, received_ns
+        stamps = self._clock.stamp(measurement.device_us, arrival)
         self.counters.samples += 1
         self.counters.skipped += skipped
-        return self._sample(measurement, stamp_ns, received_ns, estimate.sigma_ns, skipped, latest_ns)
+        return self._sample(measurement, stamps, skipped, arrival.latest_ns, read_ns)
 
-    def _sample(self, measurement: Measurement, stamp_ns: int, received_ns: int, sigma_ns: int, skipped: int, now_ns: int) -> ArraySample:
+    def _sample(self, measurement: Measurement, stamps: Stamps, skipped: int, now_ns: int, read_ns: int) -> ArraySample:
         status = status_words(measurement.st)
         answered = (status & _BUS_ERROR) == 0
         status = status | np.where(at_an_end(measurement.raw) & answered, _OVERFLOW, np.uint16(0))
@@ -91,9 +74,9 @@ class ArrayTracker:
         degc = temperature_degc(measurement.tmps)
         spoilt = status.any()
         return ArraySample(
-            stamp_ns=stamp_ns,
-            received_ns=received_ns,
-            sigma_ns=sigma_ns,
+            stamp_ns=stamps.stamp_ns,
+            received_ns=stamps.received_ns + read_ns,
+            sigma_ns=stamps.sigma_ns,
             array_id=measurement.array_id,
             sequence=measurement.sequence,
             skipped=skipped,
@@ -103,13 +86,9 @@ class ArrayTracker:
             temperature_degc=np.where(answered, degc, np.nan) if spoilt else degc,
         )
 
-    def _begin(self) -> None:
-        self._last: Measurement | None = None
-        self._suspect: Measurement | None = None
-        self._estimator = ClockEstimator(self._clock_config)
-
     def _restart(self) -> None:
-        self._begin()
+        self._last = self._suspect = None
+        self._clock.restart()
         self.counters.restarts += 1
 
     def _advance(self, measurement: Measurement) -> int | None:

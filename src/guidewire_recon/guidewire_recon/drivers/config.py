@@ -34,6 +34,9 @@ class MagnetometersConfig:
     array_id: int = option(-1, doc="the array that is expected, as its firmware says; -1: any", minimum=-1, maximum=255)
     frame_id: str = option("mag_array", doc="frame of the array; the sensors' are mag_s00 and so on")
     calibration_file: str = option("", doc="calibration of the array (YAML); without one only raw data are published")
+    time_calibration: str = option(
+        "", doc="calibration file of kind time with the latency of magnetometers/array; empty: clock.latency_s holds"
+    )
     rig: str = option("", doc="name of the bench; a calibration of another one is refused. Empty: not looked at")
     subtract_background: bool = option(False, doc="take the calibration's background field off what is published as calibrated")
     noise_T: float = option(0.0, unit="T", doc="noise of one axis, for covariances; 0: the calibration's, else the drive's", minimum=0.0)
@@ -43,4 +46,4 @@ class MagnetometersConfig:
     least_rate: float = option(0.8, doc="a rate below this share of what the device announces is reported", minimum=0.0, maximum=1.0)
     stream: StreamConfig = section(StreamConfig, "the serial port")
     i2c: I2cConfig = section(I2cConfig, "the bus")
-    clock: ClockConfig = section(ClockConfig, "device microseconds to host time", counter_bits=64, ticks_per_frame=0)
+    clock: ClockConfig = section(ClockConfig, "device microseconds to host time", counter_bits=64, ticks_per_frame=0, window=500)

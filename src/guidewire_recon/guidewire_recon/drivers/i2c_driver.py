@@ -14,7 +14,7 @@ from guidewire_recon.drivers.array_frames import Hello
 from guidewire_recon.drivers.config import DRIVES, MagnetometersConfig
 from lodestone_core.device.faults import Cause, DriverFault, Stopped
 from lodestone_core.device.serial_port import SystemClock
-from lodestone_core.device.stream import Stage, StreamStatus
+from lodestone_core.device.stream import Arrival, Stage, StreamStatus
 from lodestone_core.errors import InputError
 from lodestone_core.time import NS_PER_S, ns_from_s, s_from_ns
 
@@ -153,7 +153,8 @@ class I2cDriver:
             array.wait()
         measurement = array.read(max(0, self._config.array_id), self._sequence, bracket[1])
         self._sequence = (self._sequence + 1) % (1 << 32)
-        sample = self.tracker.update(measurement, *bracket, self._openings, self._clock.now_ns())
+        arrival = Arrival(b"", *bracket, self._openings)
+        sample = self.tracker.update(measurement, arrival, self._clock.now_ns() - bracket[1])
         if sample is not None and not isinstance(sample, str):
             self._on_sample(sample)
         if not self._status.streaming:

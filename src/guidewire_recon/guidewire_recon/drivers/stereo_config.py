@@ -35,6 +35,9 @@ class StereoConfig:
     right_frame_id: str = option("stereo_right_optical", doc="optical frame of the right camera")
     left_calibration: str = option("", doc="camera_info file (YAML) of the left camera; empty or missing: uncalibrated, K of zeros")
     right_calibration: str = option("", doc="camera_info file (YAML) of the right camera")
-    rig: str = option("", doc="rig that `views.file` must belong to; empty: any")
+    time_calibration: str = option(
+        "", doc="calibration file of kind time with the latencies of both image_raw; empty: clock.latency_s holds"
+    )
+    rig: str = option("", doc="rig that `views.file` and `time_calibration` must belong to; empty: any")
     pairing: PairingConfig = section(PairingConfig, "left and right")
     views: ViewsConfig = section(ViewsConfig, "swapped or moved cameras")

@@ -56,7 +56,7 @@ class Likeness:
 
 
 def view_of(image: NDArray[np.uint8]) -> Array:
-    """The view (12, 16) of an image of at least that size: ranks of the medians of its parts, mean 0, length 1; zeros for an even grey."""
+    """The view (12, 16) of an image of at least that size: medians of its parts. Raises InputError for a smaller one."""
     step = max(1, min(_STEP, image.shape[0] // ROWS, image.shape[1] // COLUMNS))
     few = image[::step, ::step]
     height, width = few.shape[0] // ROWS, few.shape[1] // COLUMNS
@@ -64,25 +64,20 @@ def view_of(image: NDArray[np.uint8]) -> Array:
         expected = f"at least {COLUMNS}x{ROWS} px"
         raise InputError("image", expected=expected, got=f"{image.shape[1]}x{image.shape[0]}", remedy="set the camera to a larger size")
     parts = few[: ROWS * height, : COLUMNS * width].reshape(ROWS, height, COLUMNS, width)
-    medians = np.median(parts.transpose(0, 2, 1, 3).reshape(ROWS, COLUMNS, -1), axis=2)
-    _, place, count = np.unique(medians, return_inverse=True, return_counts=True)
-    view = (np.cumsum(count) - (count - 1) / 2.0)[place].reshape(ROWS, COLUMNS)
-    view = view - view.mean()
-    length = np.linalg.norm(view)
-    return np.asarray(view / length if length > 0.0 else view)
+    return np.asarray(np.median(parts.transpose(0, 2, 1, 3).reshape(ROWS, COLUMNS, -1), axis=2), dtype=np.float64)
 
 
 def compare(now: tuple[Array, Array], before: tuple[Array, Array]) -> Likeness:
     """Views (left, right) of now with those of before."""
     (left, right), (left_before, right_before) = now, before
     pairs = ((left, left_before), (right, right_before), (left, right_before), (right, left_before))
-    return Likeness(*(float((one * other).sum()) for one, other in pairs))
+    return Likeness(*(float((_ranked(one) * _ranked(other)).sum()) for one, other in pairs))
 
 
 def views_to_file(left: Array, right: Array, rig: str, cameras: tuple[str, str]) -> CalibrationFile:
     """The views as a calibration file of a rig."""
     values = {"left": _plain(left), "right": _plain(right)}
-    return CalibrationFile(KIND, rig, cameras, now_text(), "ranks of a grid of medians", package_version("guidewire_recon"), values)
+    return CalibrationFile(KIND, rig, cameras, now_text(), "medians of the parts of an image", package_version("guidewire_recon"), values)
 
 
 def load_views(path: Path, rig: str = "") -> tuple[Array, Array]:
@@ -96,5 +91,14 @@ def load_views(path: Path, rig: str = "") -> tuple[Array, Array]:
     return left, right
 
 
+def _ranked(view: Array) -> Array:
+    """Ranks of the parts, equal ones sharing theirs, with mean 0 and length 1; zeros for an even grey."""
+    _, place, count = np.unique(view, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2.0)[place].reshape(view.shape)
+    ranks = ranks - ranks.mean()
+    length = np.linalg.norm(ranks)
+    return np.asarray(ranks / length if length > 0.0 else ranks)
+
+
 def _plain(view: Array) -> list[list[Any]]:
-    return [[round(float(value), 6) for value in row] for row in view]
+    return [[round(float(value), 1) for value in row] for row in view]

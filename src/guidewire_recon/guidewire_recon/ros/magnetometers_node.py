@@ -6,6 +6,7 @@ The driver publishes on its own thread, since somebody waits; a guard condition 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lodestone_core.ros.lazy import publish_if_heard
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_core.ros.tf import StaticTfBroadcaster
+from lodestone_core.time_calibration import calibrated_clock
 from lodestone_msgs.msg import MagnetometerArray
 
 _REPORT_PERIOD_S = 1.0
@@ -44,6 +46,8 @@ class MagnetometersNode(LodestoneNode[MagnetometersConfig]):
         if config.calibration_file and path.exists():  # a rig that has none yet runs with raw data; its diagnostics say so
             self._calibration = LoadedCalibration(config, path, self.read_file(path))
             self._writer = ArrayWriter(config.frame_id, self._calibration.sha256)
+        clock = calibrated_clock(config.clock, config.time_calibration, "magnetometers/array", self.read_file, config.rig)
+        self._driver_config = replace(config, clock=clock)
         self._raw_writer = ArrayWriter(config.frame_id)
         self._raw = self.create_publisher(MagnetometerArray, "magnetometers/array_raw", qos.DEVICE)
         self._array = self.create_publisher(MagnetometerArray, "magnetometers/array", qos.DEVICE)
@@ -56,7 +60,7 @@ class MagnetometersNode(LodestoneNode[MagnetometersConfig]):
         self._frames: StaticTfBroadcaster | None = None
         self._said = StreamStatus()
         self._news = self.create_guard_condition(self._on_news)
-        self._driver = array_driver(self.config, self._on_sample, self._news.trigger)
+        self._driver = array_driver(self._driver_config, self._on_sample, self._news.trigger)
         self._driver.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
 

@@ -6,6 +6,7 @@ Each camera is read on a thread of its own and its image is published from there
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from lodestone_core.ros.images import ImageSender, PixelMemory
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_core.time import s_from_ns
+from lodestone_core.time_calibration import calibrated_clock
 from lodestone_msgs.msg import CameraPair
 
 _REPORT_PERIOD_S = 1.0
@@ -41,7 +43,8 @@ class StereoNode(LodestoneNode[StereoConfig]):
 
     def on_configure_node(self, config: StereoConfig) -> None:
         cameras = {side: self._camera(side, getattr(config, f"{side}_calibration")) for side in SIDES}
-        self._memory = {side: PixelMemory(self._video(side).buffers) for side in SIDES}
+        self._videos = {side: self._video(side) for side in SIDES}
+        self._memory = {side: PixelMemory(self._videos[side].buffers) for side in SIDES}
         self._senders = {
             side: ImageSender(self, f"stereo/{side}", getattr(config, f"{side}_frame_id"), self._memory[side], cameras[side])
             for side in SIDES
@@ -72,7 +75,8 @@ class StereoNode(LodestoneNode[StereoConfig]):
 
     def _video(self, side: str) -> VideoConfig:
         video: VideoConfig = getattr(self.config, side)
-        return video
+        clock = calibrated_clock(video.clock, self.config.time_calibration, f"stereo/{side}/image_raw", self.read_file, self.config.rig)
+        return replace(video, clock=clock)
 
     def _camera(self, side: str, path: str) -> CameraModel | None:
         if not path:

@@ -13,6 +13,7 @@ from guidewire_recon.drivers.sensor_watch import SensorWatch
 from guidewire_recon.types import ArraySample, SensorStatus
 from lodestone_core.clock import ClockConfig
 from lodestone_core.device.serial_port import SystemClock
+from lodestone_core.device.stream import Arrival
 from lodestone_core.types import Array
 
 CLOCK = ClockConfig(counter_bits=64, ticks_per_frame=0)
@@ -43,7 +44,7 @@ class Board:
         return Measurement(1, 1, sequence % 2**32, device_us, values.astype(np.int32), np.zeros(4, np.int8), np.array(st, np.uint8))
 
     def send(self, measurement: Measurement, at_ns: int) -> ArraySample | str | None:
-        sample = self.tracker.update(measurement, self.earliest_ns, at_ns, self.opening)
+        sample = self.tracker.update(measurement, Arrival(b"", self.earliest_ns, at_ns, self.opening))
         self.earliest_ns = at_ns
         return sample
 

@@ -19,11 +19,13 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 from guidewire_recon.ros.stereo_node import StereoNode
+from lodestone_core.calibration_file import CalibrationFile
 from lodestone_core.camera import CameraModel
 from lodestone_core.camera_info import camera_from_msg, save_camera
 from lodestone_core.errors import InputError
 from lodestone_core.messages import stamp_from_msg
 from lodestone_core.ros import qos
+from lodestone_core.time_calibration import StreamLatency, TimeCalibration, values_of
 from lodestone_msgs.msg import CameraPair
 
 pytestmark = pytest.mark.ros
@@ -237,6 +239,17 @@ def test_swapped_cables_are_named_and_nothing_of_them_is_called_calibrated(desk:
     assert not np.any(last.k)
     d.pause(0.5)
     assert len(d.pairs) == seen
+
+
+def test_the_latencies_of_the_rig_are_taken_off_each_side(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    streams = {f"stereo/{side}/image_raw": StreamLatency(latency_s, 0.0) for side, latency_s in (("left", 0.1), ("right", 0.108))}
+    values = values_of(TimeCalibration("stereo/left/image_raw", streams))
+    CalibrationFile("time", "", (), "2026-01-01T00:00:00+00:00", "test", "0", values).save(tmp_path / "time.yaml")
+    d = desk(time_calibration=str(tmp_path / "time.yaml"))
+    d.wait(lambda: len(d.pairs) > 15)
+    assert np.median([pair.skew for pair in d.pairs[8:]]) == pytest.approx(-0.008, abs=0.003)
+    age_s = time.time() - stamp_from_msg(d.images["left"][-1].header.stamp) * 1e-9
+    assert 0.1 < age_s < 0.3
 
 
 def test_calibrations_of_the_wrong_side_are_refused(desk: Callable[..., Desk], tmp_path: Path) -> None:

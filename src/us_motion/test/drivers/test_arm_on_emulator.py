@@ -36,7 +36,7 @@ class Bench:
         self.process = subprocess.Popen([*map(str, command), "--world="], stderr=subprocess.DEVNULL)
         self.samples: list[ArmSample] = []
         config = ArmConfig(stream=StreamConfig(port=str(self.link)))
-        self.driver = ArmDriver(config, Arm(chain, calibration, None), lambda: None)
+        self.driver = ArmDriver(config, Arm(chain, calibration, None), self.samples.append)
         self.driver.start()
 
     def until(self, condition: Callable[[], Any], limit_s: float) -> float:
@@ -45,7 +45,7 @@ class Bench:
         while not condition():
             assert time.monotonic() - begin < limit_s, (self.driver.status, self.samples[-1:])
             time.sleep(0.01)
-            self.samples += self.driver.take_samples()
+            self.driver.check()
         return time.monotonic() - begin
 
     def wait(self, seconds: float) -> list[ArmSample]:
@@ -60,7 +60,6 @@ class Bench:
         return answer
 
     def holds(self) -> bool:
-        self.samples += self.driver.take_samples()
         return bool(self.samples) and self.samples[-1].valid
 
     def close(self) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 from lodestone_core import se3
 from lodestone_core.errors import InputError
 from lodestone_core.hand_eye import JointConfig, calibrate_joint
-from lodestone_core.least_squares import Loss, Problem, SolverConfig, solve
 from lodestone_core.types import Array
 from us_motion.calibration.config import ProbeCalibrationConfig
-from us_motion.calibration.model import POINT, WireModel, X, Y
-from us_motion.calibration.observations import Mask, Numbers, Observations, as_observations
+from us_motion.calibration.model import POINT, X, Y
+from us_motion.calibration.observations import Mask, Numbers, Observations
 from us_motion.calibration.phantom import WirePhantom
+from us_motion.calibration.plane_pose import plane_poses
 
 _ROUNDS = 12
 _TUKEY = 4.685
@@ -48,7 +48,7 @@ def wires_untracked(data: Observations, phantom: WirePhantom, config: ProbeCalib
             "probe calibration", expected=expected, got=len(seen), remedy="scan the whole pattern, with a gain that shows each wire"
         )
     chosen = seen[np.unique(np.linspace(0, len(seen) - 1, _MOST_POSES).astype(int))]
-    T_phantom_image = np.stack([_pose_in_phantom(data, int(image), phantom, config) for image in chosen])
+    T_phantom_image = _poses_in_phantom(data, chosen, phantom)
     joint = calibrate_joint(data.T_ref_probe[chosen], T_phantom_image, JointConfig(position_sigma_mm=1.0, rotation_sigma_rad=0.02))
     return {X: joint.sensors["sensor"].T_sensor_marker, Y: se3.inverse(joint.T_ref_em)}
 
@@ -99,18 +99,21 @@ def _images_with_all_wires(data: Observations, phantom: WirePhantom) -> Numbers:
     return np.asarray(images[counts == 3 * len(phantom.ends_mm)], dtype=np.int64)
 
 
-def _pose_in_phantom(data: Observations, image: int, phantom: WirePhantom, config: ProbeCalibrationConfig) -> Array:
-    """T_phantom_image of one image that shows all wires."""
-    mine = data.image == image
-    alone = as_observations(np.eye(4)[None], np.zeros(np.count_nonzero(mine), dtype=int), data.px[mine], data.spacing_mm, data.wire[mine])
-    spots, places = _crossings(alone, phantom)
+def _poses_in_phantom(data: Observations, images: Numbers, phantom: WirePhantom) -> Array:
+    """T_phantom_image (n, 4, 4) of images that show all wires: first as if level, at the mean of where slanting wires are met."""
+    wires = len(phantom.points_mm)
+    mine = np.isin(data.image, images)
+    order = np.lexsort((data.wire[mine], data.image[mine]))
+    spots = data.points_mm[mine][order].reshape(len(images), wires, 3)
     across = phantom.ends_mm[0, 2, 0] - phantom.ends_mm[0, 0, 0]
     down = phantom.ends_mm[-1, 0, 0] - phantom.ends_mm[0, 0, 0]
-    start = _pose(across, down, np.zeros(3))
-    start[:3, 3] = places.mean(axis=0) - start[:3, :3] @ alone.points_mm[spots].mean(axis=0)
-    model = WireModel(alone, phantom, config)
-    problem = Problem({X: start}, lambda values: model.residuals(values).ravel(), model.jacobian, group=2)
-    return np.asarray(solve(problem, SolverConfig(loss=Loss.NONE, noise_sigma=1.0, max_iterations=30)).values[X])
+    level = _pose(across, down, np.zeros(3))[:3, :3]
+    left, middle, right = (spots[:, role::3, :2] for role in range(3))
+    along = right - left
+    shares = np.sum((middle - left) * along, axis=2) / np.sum(along**2, axis=2)
+    met = np.array([[phantom.crossing(layer, float(share)) for layer, share in enumerate(row)] for row in shares])
+    place = met.mean(axis=1) - spots[:, 1::3].mean(axis=1) @ level.T
+    return plane_poses(spots[..., :2], phantom, se3.make(np.broadcast_to(level, (len(images), 3, 3)), place))
 
 
 def _robust(A: Array, y: Array, group: int) -> Array:

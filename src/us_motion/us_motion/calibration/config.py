@@ -18,6 +18,11 @@ class DetectionConfig:
     core: float = option(0.6, doc="a spot is what is brighter than this share of its own peak", minimum=0.1, maximum=0.95)
     least_area_mm2: float = option(0.8, unit="mm^2", doc="smaller spots are noise", minimum=0.0)
     longest_mm: float = option(12.0, unit="mm", doc="longer spots are surfaces, or two wires that run together", minimum=0.5)
+    point_levels: float = option(
+        35.0,
+        doc="of a point, images are left out in which it is so many grey levels fainter than in the best: it is beside the slice",
+        minimum=1.0,
+    )
     most: int = option(24, doc="so many spots of an image are kept, the brightest ones", minimum=1)
 
 

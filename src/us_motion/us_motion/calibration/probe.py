@@ -24,6 +24,7 @@ from us_motion.calibration.phantom import WirePhantom
 
 _DEFAULTS = ProbeCalibrationConfig()
 _BETTER = 0.7
+_GOOD_MM = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +111,8 @@ def _wire_start(
         off = float(np.median(WireModel(reading, phantom, config).errors_mm(start)))
         if best is None or off < _BETTER * best[0]:
             best = (off, start, reading)
+        if off < _GOOD_MM:
+            break
     assert best is not None
     return best[1], best[2]
 

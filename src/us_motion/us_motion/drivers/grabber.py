@@ -53,7 +53,9 @@ class Grabber:
         image, trouble = self._image(frame)
         watch = self._watch
         if trouble or watch is None:
-            state = GeometryState(self.state.epoch, None, trouble or "no calibration of the ultrasound video is loaded: give `calibration`")
+            state = GeometryState(
+                self.state.epoch, None, trouble or "no calibration of the ultrasound video is loaded: give `calibration_file`"
+            )
         else:
             state = watch.update(image)
         self.state = state

@@ -1,6 +1,7 @@
 """Ultrasound arm on a serial stream of encoders: counts, joint angles and the probe's pose while all joints hold, TF, diagnostics.
 
-The driver reads the port on its own thread and publishes `us_arm/encoders` from there; a guard condition wakes the executor for the rest.
+The driver reads the port on its own thread and publishes each sample from there, since somebody waits for it; a guard condition wakes the
+executor when there is something to say: waking it for each sample would cost more than the sample.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
         self._rate_hz, self._frames_at = 0.0, (0, time.monotonic())
         self._detail = ""
         self._news = self.create_guard_condition(self._on_news)
-        self._driver = ArmDriver(self.config, self._arm, self._news.trigger, on_sample=self._send)
+        self._driver = ArmDriver(self.config, self._arm, self._send, self._news.trigger)
         self._driver.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
         self.create_service(Trigger, "~/home", partial(self._serve, self._driver.home))
@@ -66,14 +67,14 @@ class ArmNode(LodestoneNode[ArmConfig]):
     def _send(self, sample: ArmSample) -> None:
         """On the driver's thread: a publisher may be used from any."""
         self._encoders.publish(encoders_to_msg(sample, self.config.base_frame))
+        self._poses.publish(sample)
+        before, self._newest = self._newest, sample
+        if before is None or before.detail != sample.detail or before.epoch != sample.epoch:
+            self._news.trigger()
 
     def _on_news(self) -> None:
-        samples = self._driver.take_samples()
-        for sample in samples:
-            self._poses.publish(sample)
-        if samples:
-            self._newest = samples[-1]
-            self._keep_home()
+        self._driver.check()
+        self._keep_home()
         self._tell()
 
     def _serve(self, action: Any, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -88,7 +89,8 @@ class ArmNode(LodestoneNode[ArmConfig]):
 
     def _tell(self) -> None:
         """Into the log when a fault comes or goes, and into the diagnostics at once."""
-        status, detail = self._driver.status, self._newest.detail if self._newest else ""
+        status, newest = self._driver.status, self._newest
+        detail = newest.detail if newest else ""
         if status is self._said and detail == self._detail:
             return
         for text, said, remedy in ((status.problem, self._said.problem, status.remedy), (detail, self._detail, "")):

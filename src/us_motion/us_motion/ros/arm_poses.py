@@ -49,7 +49,7 @@ class ArmPoses:
         """Joint state, TF and pose of a sample, if it holds."""
         if not sample.valid or self._chain is None:
             return
-        self._joints.publish(joint_state_to_msg(sample, self._config.base_frame))
+        publish_if_heard(self._joints, lambda: joint_state_to_msg(sample, self._config.base_frame))
         edges = self._chain.edges(sample.positions_of(self._chain.names))
         if self._tf is not None:
             if sample.received_ns < self._received_ns:

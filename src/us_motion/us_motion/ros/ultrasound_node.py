@@ -6,6 +6,7 @@ The video is read on a thread of its own and each image is published from there;
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lodestone_core.ros.image_message import image_to_msg
 from lodestone_core.ros.lazy import publish_if_heard
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
+from lodestone_core.time_calibration import calibrated_clock
 from lodestone_msgs.msg import UltrasoundGeometry
 from us_motion.drivers.grabber import Grabber, UltrasoundFrame
 from us_motion.drivers.ultrasound_config import UltrasoundDriverConfig
@@ -39,6 +41,8 @@ class UltrasoundNode(LodestoneNode[UltrasoundDriverConfig]):
     def on_configure_node(self, config: UltrasoundDriverConfig) -> None:
         self._calibration = self._read_calibration(config)
         Grabber(self._calibration, config)  # refuses a preset that is none before anything runs
+        clock = calibrated_clock(config.video.clock, config.time_calibration, "ultrasound/image_raw", self.read_file)
+        self._video = replace(config.video, clock=clock)
         self._images = self.create_publisher(Image, "ultrasound/image_raw", qos.DEVICE)
         self._geometry = self.create_publisher(UltrasoundGeometry, "ultrasound/geometry", qos.DEVICE)
         self._masks = self.create_publisher(Image, "ultrasound/mask", qos.latched())
@@ -47,7 +51,7 @@ class UltrasoundNode(LodestoneNode[UltrasoundDriverConfig]):
         self._grabber = Grabber(self._calibration, self.config)
         self._said, self._detail, self._masked = VideoStatus(), "", 0
         self._news = self.create_guard_condition(self._on_news)
-        self._reader = VideoReader(self.config.video, self._send, self._news.trigger, "ultrasound")
+        self._reader = VideoReader(self._video, self._send, self._news.trigger, "ultrasound")
         self._reader.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._on_news)
 
@@ -58,10 +62,10 @@ class UltrasoundNode(LodestoneNode[UltrasoundDriverConfig]):
             self.diagnostics.retract(component)
 
     def _read_calibration(self, config: UltrasoundDriverConfig) -> UltrasoundCalibration | None:
-        if not config.calibration:
+        if not config.calibration_file:
             return None
-        text = self.read_file(Path(config.calibration).expanduser()).decode(errors="replace")
-        return parse_ultrasound_calibration(text, config.calibration, config.rig)[0]
+        text = self.read_file(Path(config.calibration_file).expanduser()).decode(errors="replace")
+        return parse_ultrasound_calibration(text, config.calibration_file, config.rig)[0]
 
     def _send(self, frame: VideoFrame) -> None:
         """On the reader's thread: a publisher may be used from any."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lodestone_core.calibration import CalibrationFile
+from lodestone_core.calibration_file import CalibrationFile
 from lodestone_core.config import load_config, to_mapping
 from lodestone_core.errors import InputError
 from xray_registration.calibration import XrayCalibration, parse_xray_calibration
@@ -64,7 +64,7 @@ def test_video_has_a_place_only_with_angles_of_the_calibration(calibration: Xray
 
 
 def test_without_calibration_or_with_unknown_distortion_nothing_is_valid(calibration: XrayCalibration) -> None:
-    assert "calibration" in judged(HEADER, None).detail
+    assert "calibration_file" in judged(HEADER, None).detail
     assert "distortion" in judged(HEADER, replace(calibration, distortion="unknown")).detail
 
 

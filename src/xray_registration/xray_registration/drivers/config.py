@@ -32,7 +32,10 @@ class XrayDriverConfig:
     """Where pictures come from, and the geometry that they are checked against."""
 
     kind: str = option("video", doc="where pictures come from: video, or a folder with DICOM and image files", choices=("video", "folder"))
-    calibration: str = option("", doc="calibration of kind xray; empty: pictures go out, but not valid")
+    calibration_file: str = option("", doc="calibration of kind xray; empty: pictures go out, but not valid")
+    time_calibration: str = option(
+        "", doc="calibration of kind time with the latency of xray/image_raw; empty: that of video or folder holds"
+    )
     rig: str = option("", doc="name of the rig that the calibration must be of; empty: any")
     frame_id: str = option("xray_source", doc="frame of the pictures: origin in the focal spot, z to the detector")
     detector_frame_id: str = option("xray_detector", doc="frame of the detector")

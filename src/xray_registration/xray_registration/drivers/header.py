@@ -63,7 +63,7 @@ class FrameGeometry:
 def frame_geometry(header: XrayHeader, calibration: XrayCalibration | None, tolerance: ToleranceConfig, is_dicom: bool) -> FrameGeometry:
     """The geometry of a frame: that of the calibration when the header agrees with it, else what the header says, not valid."""
     if calibration is None:
-        return _of_header(header, "no calibration of the X-ray source is loaded: give `calibration`")
+        return _of_header(header, "no calibration of the X-ray source is loaded: give `calibration_file`")
     problems = [*header.problems, *_disagreements(header, calibration, tolerance)]
     if is_dicom and tolerance.require_header:
         problems += [f"the header has no {name}" for name in _missing(header, calibration)]

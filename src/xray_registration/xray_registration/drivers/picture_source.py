@@ -11,7 +11,7 @@ from typing import Protocol
 
 from lodestone_core.device.video import VideoReader
 from lodestone_core.device.video_config import VideoConfig
-from lodestone_core.device.video_status import VideoFrame
+from lodestone_core.device.video_status import VideoCause, VideoFrame
 from lodestone_core.errors import InputError
 from xray_registration.drivers.config import FolderConfig
 from xray_registration.drivers.folder import FolderWatch
@@ -19,17 +19,19 @@ from xray_registration.drivers.header import XrayHeader
 from xray_registration.drivers.pictures import XrayFrame, read_picture
 
 _JOIN_S = 3.0
+_HELD = "the picture stands still: no exposure (the last picture is held), or the frame grabber is frozen"
 OnFrame = Callable[[XrayFrame], None]
 OnNews = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """What holds of the source: `problem` is empty while all is well. `figures` are counts for diagnostics."""
+    """What holds of the source: `problem` is empty while all is well, `note` says what may be meant. `figures` are counts."""
 
     stage: str
     problem: str = ""
     remedy: str = ""
+    note: str = ""
     figures: dict[str, object] = field(default_factory=dict)
 
 
@@ -70,7 +72,10 @@ class VideoPictures:
             "black": counters.black,
             "openings": counters.openings,
         }
-        return SourceStatus(status.stage.value, status.problem, status.remedy, figures)
+        if status.cause is VideoCause.FROZEN:
+            # A C-arm shows its last picture until the next exposure: nothing is wrong, and nothing is handed on.
+            return SourceStatus(status.stage.value, figures=figures, note=_HELD)
+        return SourceStatus(status.stage.value, status.problem, status.remedy, figures=figures)
 
     def start(self) -> None:
         """Begin."""
@@ -109,7 +114,7 @@ class FolderPictures:
     def status(self) -> SourceStatus:
         """What holds now; the refusal of a file stands until the next whole one."""
         figures: dict[str, object] = {"files": self._files, "files_refused": self._refused, "images": self._images}
-        return SourceStatus(self._status.stage, self._status.problem, self._status.remedy, figures)
+        return SourceStatus(self._status.stage, self._status.problem, self._status.remedy, figures=figures)
 
     def start(self) -> None:
         """Begin."""

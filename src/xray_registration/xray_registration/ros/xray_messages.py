@@ -37,6 +37,8 @@ def source_report(source: PictureSource) -> Report:
     status = source.status
     if status.problem:
         return Report(Level.ERROR, f"{status.problem} (now: {status.stage})", status.remedy, status.figures)
+    if status.note:
+        return Report(Level.WARN, status.note, "", status.figures)
     return Report(Level.OK, status.stage, "", status.figures)
 
 

@@ -7,6 +7,7 @@ file but its pixels and its geometry is published or logged.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lodestone_core.ros.lazy import publish_if_heard
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
 from lodestone_core.ros.tf import TfBroadcaster
+from lodestone_core.time_calibration import calibrated_clock
 from lodestone_msgs.msg import XrayGeometry
 from xray_registration.calibration import XrayCalibration, parse_xray_calibration
 from xray_registration.drivers.checked import CheckedFrame, FrameChecker
@@ -41,6 +43,9 @@ class XrayNode(LodestoneNode[XrayDriverConfig]):
     def on_configure_node(self, config: XrayDriverConfig) -> None:
         self._calibration = self._read_calibration(config)
         self._camera = None if self._calibration is None else self._calibration.camera()
+        clock = calibrated_clock(config.video.clock, config.time_calibration, "xray/image_raw", self.read_file)
+        self._video = replace(config.video, clock=clock)
+        self._folder = replace(config.folder, latency_s=clock.latency_s) if config.time_calibration else config.folder
         self._make_source(config)  # refuses what makes no sense before anything runs
         self._images = self.create_publisher(Image, "xray/image_raw", qos.IMAGE)
         self._infos = self.create_publisher(CameraInfo, "xray/camera_info", qos.IMAGE)
@@ -62,15 +67,15 @@ class XrayNode(LodestoneNode[XrayDriverConfig]):
             self.diagnostics.retract(component)
 
     def _read_calibration(self, config: XrayDriverConfig) -> XrayCalibration | None:
-        if not config.calibration:
+        if not config.calibration_file:
             return None
-        text = self.read_file(Path(config.calibration).expanduser()).decode(errors="replace")
-        return parse_xray_calibration(text, config.calibration, config.rig)
+        text = self.read_file(Path(config.calibration_file).expanduser()).decode(errors="replace")
+        return parse_xray_calibration(text, config.calibration_file, config.rig)
 
     def _make_source(self, config: XrayDriverConfig) -> PictureSource:
         if config.kind == "folder":
-            return FolderPictures(config.folder, self._send, self._wake)
-        return VideoPictures(config.video, self._send, self._wake)
+            return FolderPictures(self._folder, self._send, self._wake)
+        return VideoPictures(self._video, self._send, self._wake)
 
     def _wake(self) -> None:
         self._news.trigger()
