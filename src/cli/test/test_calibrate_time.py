@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lodestone_bench.world.shared_motion import HandMotion, draw_motion, record
@@ -15,7 +17,7 @@ from lodestone_core import se3
 from lodestone_core.bags import BagWriter, message_types, open_bag
 from lodestone_core.calibration_file import CalibrationFile, load_calibration, now_text
 from lodestone_core.errors import InputError
-from lodestone_core.latency.recorded import read_motion
+from lodestone_core.latency.recorded import READERS, read_motion
 from lodestone_core.time_calibration import KIND, StreamLatency, TimeCalibration, time_calibration_of, values_of
 
 TYPES = message_types().store.types
@@ -176,3 +178,17 @@ def test_a_topic_of_a_type_that_does_not_move_is_named(tmp_path: Path) -> None:
         writer.write_message(channel, TYPES["std_msgs/msg/String"]("x"), 1)
     with open_bag(tmp_path / "bag") as opened, pytest.raises(InputError, match="std_msgs/msg/String"):
         read_motion(opened, "/text")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 40), st.integers(0, 40), st.integers(0, 200), st.integers(0, 1), st.binary(max_size=300),
+    st.sampled_from(["mono8", "mono16", "rgb8", "bgra8", "8UC1", "nonsense"]),
+)  # fmt: skip
+def test_whatever_an_image_says_it_is_read_or_refused_in_one_sentence(
+    rows: int, columns: int, step: int, big: int, data: bytes, encoding: str
+) -> None:
+    pixels = np.frombuffer(data, dtype=np.uint8)
+    image = TYPES["sensor_msgs/msg/Image"](header(1), rows, columns, encoding, big, step, pixels)
+    with pytest.raises(InputError):  # one image is no stream, whatever it holds
+        READERS["sensor_msgs/msg/Image"]("/image", [image], "")

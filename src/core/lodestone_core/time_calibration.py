@@ -63,9 +63,9 @@ def time_calibration_of(file: CalibrationFile, where: str) -> TimeCalibration:
         raise _wrong(f"{where}, values: streams", "a mapping of streams to latencies", streams)
     found = {str(name): _stream(f"{where}, {name}", entry) for name, entry in streams.items()}
     reference = file.values.get("reference")
-    if reference not in found:
+    if not isinstance(reference, str) or reference not in found:
         raise _wrong(f"{where}, values: reference", "one of " + ", ".join(found), reference)
-    return TimeCalibration(str(reference), found)
+    return TimeCalibration(reference, found)
 
 
 def stream_latency_s(path: str, stream: str, configured_s: float, read: Callable[[str], bytes], rig: str = "") -> float:

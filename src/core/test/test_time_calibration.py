@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lodestone_core.calibration_file import CalibrationFile, now_text
 from lodestone_core.clock import ClockConfig
@@ -59,6 +61,7 @@ def test_without_a_file_the_configured_latency_holds() -> None:
         ({"reference": "y", "streams": {"y": {"latency_s": float("nan"), "sigma_s": 0.0}}}, "at least 0"),
         ({"reference": "y", "streams": {"y": {"latency_s": True, "sigma_s": 0.0}}}, "at least 0"),
         ({"reference": "y", "streams": {"y": 0.1}}, "latency_s and sigma_s"),
+        ({"reference": ["y"], "streams": {"y": {"latency_s": 0.1, "sigma_s": 0.0}}}, "one of y"),
     ],
 )
 def test_values_that_are_none_are_named(tmp_path: Path, values: Any, said: str) -> None:
@@ -78,3 +81,22 @@ def test_a_stream_that_was_not_calibrated_two_sources_and_another_kind_or_rig_ar
         stream_latency_s(written(tmp_path / "other.yaml", kind="stereo"), "aurora/tools", 0.0, read)
     with pytest.raises(InputError, match="calibration file"):
         stream_latency_s(path, "aurora/tools", 0.0, lambda _: b"\xff\xfe")
+
+
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["latency_s", "sigma_s", "a", "b"]), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.fixed_dictionaries({}, optional={"reference": _PLAIN, "streams": _PLAIN, "reference_latency_s": _PLAIN}))
+def test_whatever_stands_in_a_file_is_latencies_or_one_sentence(values: dict[str, Any]) -> None:
+    file = CalibrationFile(KIND, "r", (), now_text(), "m", "0.1.0", values)
+    try:
+        found = time_calibration_of(file, "file")
+    except InputError:
+        return
+    assert found.reference in found.streams
+    assert all(each.latency_s >= 0.0 and each.sigma_s >= 0.0 for each in found.streams.values())

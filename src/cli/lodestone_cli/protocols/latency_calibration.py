@@ -177,8 +177,8 @@ def _picture(out: Path, runs: Sequence[Run]) -> Picture:
 
 
 NOTES = [
-    "Sensors see a hand motion that is mostly along one slanted line, with jitter of their stamps (0.3 ms), 1 % of their samples lost, rates "
-    "0.1 % off, and their own noise. None is a linear image of the motion: a lever, an arm, a dipole, a pinhole, a water bath.",
+    "Sensors see a hand motion that is mostly along one slanted line, with jitter of their stamps (0.3 ms), 1 % of their samples lost, "
+    "rates 0.1 % off, and their own noise. None is a linear image of the motion: a lever, an arm, a dipole, a pinhole, a water bath.",
     "The plain peak compares the first principal components, resampled at 100 Hz, and takes the lag of the largest correlation.",
     "coverage: share of errors within 1.96 sigma. radius_ratio: median 1.96 sigma over the 95th percentile of the error.",
 ]

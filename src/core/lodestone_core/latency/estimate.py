@@ -18,6 +18,8 @@ from lodestone_core.types import Array
 _DEFAULTS = LatencyConfig()
 _STEPS, _TOLERANCE_S = 30, 1e-7
 _REFINED = 8
+_RIVALS = 5
+_LOBE_S = 0.1  # an offset further off than this is another one
 _OPTIMISM = 1.15  # the least of several estimates of sigma is too small; measured on simulated streams of seeds that no protocol uses
 _STEP = 2  # of the grid from offset to offset
 _COARSE = 4  # every so manyth point of the grid is enough to search on
@@ -43,13 +45,13 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """Share explained over the offsets of the search, and the best and second best peak (index; none is -1)."""
+    """Share explained over the offsets of the search, its best peak and the others, best first (indices)."""
 
     predictor: Predictor
     offsets_s: Array
     share: Array
     best: int
-    rival: int
+    others: tuple[int, ...]
 
     @property
     def best_s(self) -> float:
@@ -66,12 +68,14 @@ def estimate_latency(a: Motion, b: Motion, config: LatencyConfig = _DEFAULTS) ->
     # The predictions that hold best where they were left out, and of them the one that tells the offset most sharply.
     refined = [(each, refine(each.predictor, each.best_s, config)) for each in searches[:_REFINED]]
     found, known = min(refined, key=lambda pair: pair[1].sigma_s)
-    _check_rival(a, b, found, known, config)
+    _check_flat(a, b, found, config)
+    rival = _best_rival(found, config)
+    _check_rival(a, b, rival, known, config)
     sigma_s = _OPTIMISM * known.sigma_s
     if not sigma_s <= config.max_sigma_s:
         remedy = "record longer, with quicker and less regular motion"
         raise _refused(a, b, f"a standard deviation of at most {1e3 * config.max_sigma_s:g} ms", f"{1e3 * sigma_s:.3g} ms", remedy)
-    rival_s = float(found.offsets_s[found.rival]) if found.rival >= 0 else math.nan
+    rival_s = math.nan if rival is None else rival.offset_s
     overlap_s = float(np.count_nonzero(known.used)) * found.predictor.step_s
     return Latency(known.offset_s, sigma_s, float(found.share[found.best]), found.predictor.label, rival_s, overlap_s)
 
@@ -85,8 +89,8 @@ def search(predictor: Predictor, config: LatencyConfig) -> Search:
     best = int(np.argmax(share))
     value = np.array([log_likelihood(float(each)) for each in np.maximum(share, 0.0)])
     peaks, _ = find_peaks(value, prominence=max(_PROMINENCE * float(value[best]), 1e-12))
-    rival = max((int(i) for i in peaks if i != best), key=lambda i: share[i], default=-1)
-    return Search(predictor, offsets, share, best, rival)
+    others = sorted((int(i) for i in peaks if i != best), key=lambda i: -share[i])
+    return Search(predictor, offsets, share, best, tuple(others))
 
 
 def refine(predictor: Predictor, start_s: float, config: LatencyConfig) -> Evidence:
@@ -130,17 +134,36 @@ def _check_shared(a: Motion, b: Motion, found: Search, config: LatencyConfig) ->
         raise _refused(a, b, f"an offset within {config.max_offset_s:g} s", "the best one at the end of the search", remedy)
 
 
-def _check_rival(a: Motion, b: Motion, found: Search, known: Evidence, config: LatencyConfig) -> None:
-    if found.rival < 0:
+def _check_flat(a: Motion, b: Motion, found: Search, config: LatencyConfig) -> None:
+    """A motion of few tones is predicted from as many components at any offset at all: then there is not even a second peak."""
+    far = np.abs(found.offsets_s - found.best_s) > _LOBE_S
+    if not far.any():
         return
-    # On the grid one of two equal peaks is hit better than the other: both are compared at their best.
-    rival = refine(found.predictor, float(found.offsets_s[found.rival]), config)
+    other = float(np.max(found.share[far]))
+    if log_likelihood(float(found.share[found.best])) - log_likelihood(other) < config.rival_gain:
+        other_s = float(found.offsets_s[far][np.argmax(found.share[far])])
+        raise _ambiguous(a, b, found.best_s, other_s)
+
+
+def _best_rival(found: Search, config: LatencyConfig) -> Evidence | None:
+    """The best of the other peaks. On the grid one of two equal peaks is hit better than the other: each is taken at its best."""
+    refined = [refine(found.predictor, float(found.offsets_s[i]), config) for i in found.others[:_RIVALS]]
+    return min(refined, key=lambda each: each.residual, default=None)
+
+
+def _check_rival(a: Motion, b: Motion, rival: Evidence | None, known: Evidence, config: LatencyConfig) -> None:
+    if rival is None:
+        return
     gain = 0.5 * math.log(max(rival.residual, 1e-300) / max(known.residual, 1e-300))
     independent = np.count_nonzero(known.used) * min(1.0, known.information / max(known.variance, 1e-300))
     if gain < config.rival_gain or gain * independent < math.log(config.rival_odds):
-        got = f"one at {1e3 * known.offset_s:.0f} ms and another nearly as good at {1e3 * rival.offset_s:.0f} ms"
-        remedy = "move irregularly: with a periodic motion every period fits; or keep the search (--max-offset) below half a period"
-        raise _refused(a, b, "one offset that fits best", got, remedy)
+        raise _ambiguous(a, b, known.offset_s, rival.offset_s)
+
+
+def _ambiguous(a: Motion, b: Motion, best_s: float, other_s: float) -> InputError:
+    got = f"one at {1e3 * best_s:.0f} ms and another nearly as good at {1e3 * other_s:.0f} ms"
+    remedy = "move irregularly: with a periodic motion every period fits; or keep the search (--max-offset) below half a period"
+    return _refused(a, b, "one offset that fits best", got, remedy)
 
 
 def _refused(a: Motion, b: Motion, expected: str, got: str, remedy: str) -> InputError:
