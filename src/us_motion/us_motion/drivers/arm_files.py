@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lodestone_core.errors import InputError
@@ -20,6 +20,14 @@ class Arm:
     chain: Chain | None
     calibration: ArmCalibration | None
     home: StoredHome | None
+
+
+def without_missing(config: ArmConfig) -> tuple[ArmConfig, tuple[str, ...]]:
+    """The configuration without calibrations that are not there, and what each of them is missing for: a rig that has none yet runs."""
+    wanted = {"calibration_file": "joint angles", "probe_calibration_file": "the place of us_image"}
+    gone = {name: what for name, what in wanted.items() if (path := getattr(config, name)) and not Path(path).expanduser().exists()}
+    missing = tuple(f"{what}: there is no {getattr(config, name)}" for name, what in gone.items())
+    return replace(config, **dict.fromkeys(gone, "")), missing
 
 
 def load_arm(config: ArmConfig) -> Arm:

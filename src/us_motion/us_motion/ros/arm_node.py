@@ -23,10 +23,10 @@ from lodestone_core.ros.run import run
 from lodestone_core.time_calibration import calibrated_clock
 from lodestone_msgs.msg import ArmEncoders
 from us_motion.drivers.arm_driver import ArmDriver
-from us_motion.drivers.arm_files import load_arm
+from us_motion.drivers.arm_files import load_arm, without_missing
 from us_motion.drivers.config import ArmConfig
 from us_motion.ros.arm_poses import ArmPoses
-from us_motion.ros.arm_report import device_report, joint_report
+from us_motion.ros.arm_report import calibration_report, device_report, joint_report
 from us_motion.ros.conversions import encoders_to_msg
 from us_motion.types import ArmSample
 
@@ -40,6 +40,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
         super().__init__("us_arm", ArmConfig, **ros)
 
     def on_configure_node(self, config: ArmConfig) -> None:
+        config, self._missing = without_missing(config)
         self._arm = load_arm(config)
         for path in (config.urdf, config.calibration_file, config.probe_calibration_file):
             if path:
@@ -47,6 +48,8 @@ class ArmNode(LodestoneNode[ArmConfig]):
         self._frame_clock = calibrated_clock(config.clock, config.time_calibration, "us_arm/encoders", self.read_file, config.rig)
         self._encoders = self.create_publisher(ArmEncoders, "us_arm/encoders", qos.DEVICE)
         self._poses = ArmPoses(self, config, self._arm.chain)
+        for missing in self._missing:
+            self.get_logger().warning(f"no {missing}")
 
     def on_activate_node(self) -> None:
         self._newest: ArmSample | None = None
@@ -64,7 +67,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
         self._driver.stop()
         self.destroy_guard_condition(self._news)
         self._keep_home()
-        for name in ("device", *self._driver.tracker.joints):
+        for name in ("calibration", "device", *self._driver.tracker.joints):
             self.diagnostics.retract(name)
 
     def _send(self, sample: ArmSample) -> None:
@@ -106,6 +109,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
 
     def _report(self) -> None:
         kept = self._arm.home.said if self._arm.home else ""
+        self._put("calibration", calibration_report(self._missing))
         self._put("device", device_report(self._driver, self._newest, self._frame_rate_hz(), kept))
         with self._driver.lock:
             reports = {name: joint_report(counter) for name, counter in self._driver.tracker.joints.items()}
