@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lodestone_core.errors import InputError
 from us_motion.arm_calibration import ArmCalibration, check_fits_chain, load_arm_calibration
@@ -27,7 +28,8 @@ def without_missing(config: ArmConfig) -> tuple[ArmConfig, tuple[str, ...]]:
     wanted = {"calibration_file": "joint angles", "probe_calibration_file": "the place of us_image"}
     gone = {name: what for name, what in wanted.items() if (path := getattr(config, name)) and not Path(path).expanduser().exists()}
     missing = tuple(f"{what}: there is no {getattr(config, name)}" for name, what in gone.items())
-    return replace(config, **dict.fromkeys(gone, "")), missing
+    changes: dict[str, Any] = dict.fromkeys(gone, "")
+    return replace(config, **changes), missing
 
 
 def load_arm(config: ArmConfig) -> Arm:

@@ -44,7 +44,7 @@ def device_report(driver: ArmDriver, sample: ArmSample | None, rate_hz: float, k
 def calibration_report(missing: tuple[str, ...]) -> Report:
     """Whether all calibrations of the rig are there."""
     if missing:
-        return Report(Level.WARN, "no " + "; no ".join(missing), "make them with `lodestone calibrate arm` and `lodestone calibrate probe`", {})
+        return Report(Level.WARN, "no " + "; no ".join(missing), "see `lodestone calibrate arm` and `lodestone calibrate probe`", {})
     return Report(Level.OK, "loaded", "", {})
 
 
