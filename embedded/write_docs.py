@@ -39,6 +39,7 @@ def pages() -> list[Path]:
 
 def rendered(text: str, *, ros: bool) -> str:
     """A page with its marked parts as the code has them; those that only a ROS module knows stay where there is no ROS."""
+    refuse_unclosed(text)
     tables = {"parameters": parameters, "arguments": arguments}
 
     def table(part: re.Match[str]) -> str:
@@ -46,6 +47,14 @@ def rendered(text: str, *, ros: bool) -> str:
         return f"{part[1]}{tables[part[2]](part[3])}{part[4]}" if known else part[0]
 
     return PART.sub(table, text)
+
+
+def refuse_unclosed(text: str) -> None:
+    """A part without its end would take everything up to the next one's with it."""
+    marks = re.findall(r"<!-- (parameters|arguments|end)\b[^>]*-->", text)
+    closed = all((mark == "end") == bool(place % 2) for place, mark in enumerate(marks)) and len(marks) % 2 == 0
+    if not closed:
+        raise ValueError("a part that is not ended by <!-- end -->, or an end without its part")
 
 
 def parameters(path: str) -> str:

@@ -308,6 +308,22 @@ def test_refused_connections_leave_the_path_and_an_unplugged_device_does_not(ben
     assert Viewer(rig.url).header()
 
 
+def test_swapped_devices_show_what_the_other_one_saw(tmp_path: Path) -> None:
+    devices = {
+        side: VideoServer(MovingPattern(WIDTH, HEIGHT, seed), f"unix:{tmp_path}/{side}") for seed, side in enumerate(("left", "right"))
+    }
+    emulator = VideoEmulator(devices, time.monotonic)
+    left, right = devices["left"].source, devices["right"].source
+    emulator.request({"do": "swap"})
+    assert (devices["left"].source, devices["right"].source) == (right, left)
+    emulator.close()
+
+
+def test_one_device_has_nothing_to_swap_with(bench: Callable[..., Bench]) -> None:
+    answer = send_request(bench().control, do="swap")
+    assert not answer["ok"] and "two devices" in answer["error"]
+
+
 def test_a_tcp_address_serves_as_well() -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

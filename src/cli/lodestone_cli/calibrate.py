@@ -148,8 +148,8 @@ def magnetometers(
 def ultrasound(
     recording: Annotated[Path, typer.Argument(help="Bag, video or folder of pictures of at least 10 images while the probe moved.")],
     rig: Annotated[str, typer.Option("--rig", help="Name of the bench, as in the folder of its calibrations.")],
-    depth: Annotated[float, typer.Option("--depth", min=1.0, help="Depth that the machine shows, mm.")],
     preset: Annotated[str, typer.Option("--preset", help="Name of this depth.")],
+    depth: Annotated[float | None, typer.Option("--depth", min=1.0, help="Depth that the machine shows, mm [default: by targets].")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="New calibration file.")] = Path("ultrasound.yaml"),
     face_radius: Annotated[float, typer.Option("--face-radius", min=0.0, help="Radius of the probe's face, mm [default: its arc].")] = 0.0,
     crop: Annotated[str, typer.Option("--crop", metavar="LEFT,TOP,WIDTH,HEIGHT", help="Part of the video that is the image, px.")] = "",

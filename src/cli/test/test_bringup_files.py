@@ -41,7 +41,8 @@ PACKAGES = {
     "lodestone_bench": "bench",
     "lodestone_cli": "cli",
 }
-US_ARM_GIVEN = {"stream.port", "clock.latency_s", "urdf", "calibration_file", "probe_calibration_file", "rig", "state_file", "tf_owner"}
+US_ARM_FILES = {"urdf", "calibration_file", "probe_calibration_file", "state_file", "time_calibration"}
+US_ARM_GIVEN = {"stream.port", "clock.latency_s", "rig", "tf_owner", *US_ARM_FILES}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),

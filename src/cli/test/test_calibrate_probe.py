@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lodestone_bench.ultrasound.tank import Tank, n_wires
-from lodestone_bench.ultrasound.tank_sweeps import TankSweep, phantom_pose, sweep
+from lodestone_bench.ultrasound.tank_files import write_sweeps
+from lodestone_bench.ultrasound.tank_sweeps import Scene, TankSweep, phantom_pose, sweep
 from lodestone_bench.world.arm_config import ArmConfig, SweepConfig
 from lodestone_cli.calibration.probe_inputs import Reading, read_tracked
 from lodestone_cli.commands import calibrate_probe
@@ -22,6 +26,7 @@ from lodestone_core.calibration_file import load_calibration
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
 from us_motion.calibration.config import ProbeCalibrationConfig
+from us_motion.calibration.phantom import load_phantom
 from us_motion.calibration.recording import TrackedImages, spots_of
 from us_motion.probe_calibration import load_probe_calibration
 
@@ -49,7 +54,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
         SweepConfig(home_s=0.0, period_s=(7.0 + k, 9.0, 11.0), tilt_period_s=(9.0, 6.0 + k, 8.0), **turns)  # type: ignore[arg-type]
         for k in range(2)
     ]
-    sweeps = tuple(sweep(ArmConfig(), motion, tank, T, wires_mm=wires, images=30, first=1000 * k) for k, motion in enumerate(motions))
+    scene = Scene(tank, T, wires_mm=wires)
+    sweeps = tuple(sweep(scene, ArmConfig(), motion, 30, first=1000 * k) for k, motion in enumerate(motions))
     layers = wires.reshape(-1, 3, 2, 3).tolist()
     phantom = folder / "phantom.yaml"
     phantom.write_text("layers:\n" + "".join(f"- {{left: {layer[0]}, middle: {layer[1]}, right: {layer[2]}}}\n" for layer in layers))
@@ -167,6 +173,17 @@ def test_a_sequence_of_plus_is_read_the_right_way_round(recorded: Recorded, tmp_
         read_tracked(path, Reading())
 
 
+def test_sweeps_of_the_tank_that_anyone_can_make_are_read(tmp_path: Path) -> None:
+    paths = write_sweeps(tmp_path, {}, sweeps=2, images=3)
+    assert len(load_phantom(tmp_path / "phantom.yaml").ends_mm) == 3
+    for path in paths:
+        read = read_tracked(path, Reading(spacing_mm=(0.5, 0.5)))
+        assert isinstance(read, TrackedImages)
+        spots = spots_of(read, False, DETECTION)
+        assert spots.images == 3 and len(spots.px) >= 3 * 6
+    assert not np.array_equal(paths[0].read_bytes(), paths[1].read_bytes())
+
+
 @pytest.mark.parametrize(
     ("content", "cause"), [(b"", "table of spots"), (b"PK\x03\x04 no archive", "table of spots"), (None, "no px, image, spacing_mm")]
 )
@@ -177,6 +194,18 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, content: bytes | None, ca
     else:
         path.write_bytes(content)
     with pytest.raises(InputError, match=cause):
+        read_tracked(path, Reading())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(0.0, 1.0), value=st.integers(0, 255), cut=st.floats(0.2, 1.0))
+def test_a_damaged_table_is_refused_or_read_but_never_breaks_anything(tmp_path: Path, at: float, value: int, cut: float) -> None:
+    path = tmp_path / "spots.npz"
+    np.savez(path, T_ref_probe=np.eye(4)[None], px=np.zeros((2, 2)), image=np.zeros(2, dtype=int), spacing_mm=np.ones(2))
+    content = bytearray(path.read_bytes())
+    content[int(at * (len(content) - 1))] = value
+    path.write_bytes(bytes(content[: int(cut * len(content))]))
+    with contextlib.suppress(InputError):
         read_tracked(path, Reading())
 
 
@@ -193,9 +222,9 @@ def test_a_bag_of_two_depths_and_words_that_mean_nothing_are_refused(recorded: R
 
 
 def test_the_protocol_is_whole_on_little_data_and_the_refinement_beats_its_start(tmp_path: Path) -> None:
-    settings = {"trials": 1, "sweeps": 2, "images": 25, "point_images": 30, "calibration": {"resamples": 50}}
+    small = {"trials": 1, "sweeps": 2, "images": 25, "point_images": 30, "calibration": {"resamples": 50}}
     result = probe_calibration.run(
-        {"protocol": "probe_calibration", "title": "", "seed": 5, "settings": settings, "thresholds": []}, {}, tmp_path
+        {"protocol": "probe_calibration", "title": "", "seed": 5, "settings": small, "thresholds": []}, {}, tmp_path
     )
     found = {(row.method, row.case, row.metric): row.value for row in result.rows}
     drawn = "wires, arm and phantom as drawn"

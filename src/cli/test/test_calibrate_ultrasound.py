@@ -59,6 +59,16 @@ def test_two_depths_end_in_one_file_and_are_those_that_were_drawn(recordings: di
     assert len(parse_ultrasound_calibration(both.read_text(), "both", "bench_1")[1].inputs) == 2
 
 
+def test_targets_alone_give_the_size_of_a_pixel_and_with_it_the_depth(recordings: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.yaml"
+    given = ("--rig", "bench_1", "--preset", "d150", "--face-radius", 45.0, "--crop", "100,60,400,320", "-o", out)
+    assert "or --target" in " ".join(called(recordings["d150"], *given).output.split())
+    result = called(recordings["d150"], *given, "--target", "100,100,300,100=100", "--target", "150,80,150,280=100.4")
+    assert result.exit_code == 0, result.output
+    found = read(out).presets["d150"]
+    assert found.spacing_mm == pytest.approx((0.501, 0.501)) and found.depth_mm == pytest.approx(150.0, abs=1.5)
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from guidewire_recon.calibration.boards import parse_board
 from guidewire_recon.calibration.stereo import StereoCalibration, calibrate_stereo
 from guidewire_recon.calibration.stereo_bundle import _Model, adjust
 from guidewire_recon.calibration.stereo_checks import check_nominal
@@ -290,15 +291,15 @@ def test_the_files_of_a_rig_come_back_and_do_not_mix(tmp_path: Path) -> None:
     _, places, _, found = calibrated(False)
     held = summary([judge(found.rig, view) for view in found.views], StereoConfig())
     seat = bench_from_seat(found, "000", se3.inverse(T_LEFT) @ places[0])
-    write_stereo(tmp_path / "my_rig", found, held, {"images": "abc"}, seat)
+    write_stereo(tmp_path / "my_rig", found, [parse_board("checkerboard:10x7:6")], held, {"images": "abc"}, seat)
     read = read_stereo(tmp_path / "my_rig", "my_rig")
     assert np.abs(read.rig.T_right_left - found.rig.T_right_left).max() < 1e-9
     assert np.array_equal(read.rig.left.K, found.rig.left.K)
-    assert np.abs(read.covariance - found.extrinsic_covariance).max() < 1e-12
+    assert np.allclose(read.covariance, found.extrinsic_covariance, rtol=1e-5, atol=1e-12)
     assert read.T_bench_left is not None and np.abs(read.T_bench_left - se3.inverse(T_LEFT))[:3, 3].max() < 1.0
     assert read.calibration.figures["held_out_reprojection"]["unit"] == "px"
     with pytest.raises(InputError, match="--replace"):
-        write_stereo(tmp_path / "my_rig", found, held, {})
+        write_stereo(tmp_path / "my_rig", found, [], held, {})
     with pytest.raises(InputError, match=r"expected other_rig"):
         read_stereo(tmp_path / "my_rig", "other_rig")
     left, right = (tmp_path / "my_rig" / f"{side}.yaml" for side in SIDES)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodestone_core.calibration_file import CalibrationFile
@@ -18,6 +18,12 @@ from us_motion.ultrasound_calibration import UltrasoundCalibration, calibration_
 
 CONFIG = FanConfig(150.0, (0.5, 0.5), (199.5, -73.9), 45.0, -math.pi / 6, math.pi / 6)
 FAN = Fan(CONFIG, (400, 320))
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
 
 
 def test_straight_down_is_below_the_apex_and_a_right_angle_is_to_the_right() -> None:
@@ -97,3 +103,17 @@ def test_a_calibration_that_makes_no_sense_is_refused(changes: dict[str, Any], n
     good = UltrasoundCalibration((640, 480), (100, 50, 400, 320), {"d150": CONFIG}).values()
     with pytest.raises(InputError, match=names):
         calibration_from({**good, **changes}, "ultrasound.yaml")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_stands_in_a_calibration_is_taken_or_refused_by_name(data: st.DataObject) -> None:
+    values: dict[str, Any] = UltrasoundCalibration((640, 480), (100, 50, 400, 320), {"d150": CONFIG}).values()
+    key = data.draw(st.sampled_from([*values, *values["presets"]["d150"]]))
+    (values if key in values else values["presets"]["d150"])[key] = data.draw(ANYTHING)
+    try:
+        found = calibration_from(values, "ultrasound.yaml")
+    except InputError as error:
+        assert "ultrasound.yaml" in str(error) or "angle" in str(error)
+        return
+    assert all(fan.mask.any() for fan in found.fans().values())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -287,6 +287,15 @@ _TREES = st.recursive(_LEAVES, lambda inner: st.lists(inner, max_size=4) | st.di
 def test_no_tree_breaks_the_reader_of_phantoms(tree: object) -> None:
     with pytest.raises(InputError):
         as_phantom(tree)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=60) | st.binary(max_size=60))
+def test_no_file_breaks_the_reader_of_phantoms(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "phantom.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
+    with pytest.raises(InputError):
+        load_phantom(path)
 
 
 def test_a_file_of_a_calibration_is_what_drivers_read(tmp_path: Path) -> None:

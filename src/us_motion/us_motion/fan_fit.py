@@ -64,6 +64,18 @@ class FanFit:
                 raise InputError("fan", expected="a near and a far arc", got="no near arc, it is dark", remedy=remedy)
             spacing = depth_mm / reach
             radius = spacing * self.radius_min_px
+        return self._config(depth_mm, spacing, radius)
+
+    def geometry_of_spacing(self, spacing_mm: float, face_radius_mm: float = 0.0) -> FanConfig:
+        """As geometry, with the size of a pixel known (from targets) and the depth following from the arcs. Raises InputError likewise."""
+        radius = face_radius_mm if face_radius_mm > 0.0 else spacing_mm * self.radius_min_px
+        depth_mm = spacing_mm * self.radius_max_px - radius
+        if not depth_mm > 1.0:
+            remedy = "give the radius of the probe's face, or check the distance of the targets"
+            raise InputError("fan", expected="a near arc above the far one", got=f"a depth of {depth_mm:.1f} mm", remedy=remedy)
+        return self._config(depth_mm, spacing_mm, radius)
+
+    def _config(self, depth_mm: float, spacing: float, radius: float) -> FanConfig:
         return FanConfig(
             depth_mm=depth_mm,
             spacing_mm=(spacing, spacing),

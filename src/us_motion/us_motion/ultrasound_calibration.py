@@ -22,6 +22,7 @@ from lodestone_core.errors import InputError
 from us_motion.frame_geometry import Fan, FanConfig
 
 KIND = "ultrasound"
+_MOST_PX = 8192
 _REMEDY = "make it again with `lodestone calibrate ultrasound`"
 
 
@@ -64,16 +65,21 @@ def calibration_from(values: Mapping[str, Any], where: str) -> UltrasoundCalibra
     if set(values) != {"frame_px", "crop_px", "presets"}:
         raise InputError(f"{where}, values", expected="frame_px, crop_px, presets", got=", ".join(map(str, values)), remedy=_REMEDY)
     width, height = _whole(values["frame_px"], 2, f"{where}, frame_px")
+    if not (1 <= width <= _MOST_PX and 1 <= height <= _MOST_PX):
+        raise InputError(f"{where}, frame_px", expected=f"1 to {_MOST_PX} each", got=[width, height], remedy=_REMEDY)
     crop = _whole(values["crop_px"], 4, f"{where}, crop_px")
     if min(crop[:2]) < 0 or min(crop[2:]) < 1 or crop[0] + crop[2] > width or crop[1] + crop[3] > height:
         raise InputError(f"{where}, crop_px", expected=f"a part of {width} x {height}", got=list(crop), remedy=_REMEDY)
     presets = values["presets"]
     if not isinstance(presets, Mapping) or not presets:
         raise InputError(f"{where}, presets", expected="at least one", got=presets, remedy=_REMEDY)
+    for name, fan in presets.items():
+        if not isinstance(fan, Mapping):  # a text would be taken for the path of another file
+            raise InputError(f"{where}, presets.{name}", expected="a fan", got=type(fan).__name__, remedy=_REMEDY)
     fans = {str(name): load_config(FanConfig, fan, f"{where}, presets.{name}") for name, fan in presets.items()}
     found = UltrasoundCalibration((width, height), (crop[0], crop[1], crop[2], crop[3]), fans)
-    for name, fan in found.fans().items():
-        if not fan.mask.any():
+    for name, drawn in found.fans().items():
+        if not drawn.mask.any():
             remedy = "apex and spacing do not fit this image; " + _REMEDY
             raise InputError(f"{where}, presets.{name}", expected="a fan inside the image", got="none", remedy=remedy)
     return found

@@ -44,7 +44,7 @@ class IsocentreConfig:
 class XrayCalibration:
     """One C-arm and its picture. Pixels are those that are published: of the picture as seen from the source."""
 
-    size_px: tuple[int, int] = option(REQUIRED, unit="px", doc="columns and rows of a picture", minimum=16)
+    size_px: tuple[int, int] = option(REQUIRED, unit="px", doc="columns and rows of a picture", minimum=16, maximum=8192)
     pixel_spacing_mm: tuple[float, float] = option(REQUIRED, unit="mm", doc="on the detector along columns (x) and rows (y)", minimum=0.001)
     source_to_detector_mm: float = option(REQUIRED, unit="mm", doc="focal spot to detector", minimum=10.0)
     principal_point_px: tuple[float, float] = option(REQUIRED, unit="px", doc="where the axis of the beam meets the detector")

@@ -112,7 +112,7 @@ REQUESTS: Final[dict[str, type[Any]]] = {
     "size": Size,
     "latency": Latency,
     "unplug": Unplug,
-    **dict.fromkeys(("replug", "clear", "state", "statistics", "quit"), Nothing),
+    **dict.fromkeys(("swap", "replug", "clear", "state", "statistics", "quit"), Nothing),
 }
 
 

@@ -15,6 +15,7 @@ from lodestone_bench.emulators.control import ControlServer
 from lodestone_bench.emulators.video_config import Latency, Request, Size, Unplug, parse_request
 from lodestone_bench.emulators.video_server import VideoServer
 from lodestone_bench.faults import Schedule
+from lodestone_core.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,8 @@ class VideoEmulator:
         chosen = {name: device for name, device in self.devices.items() if asked.camera in ("", name)}
         if asked.name == "quit":
             self.stop()
+        elif asked.name == "swap":
+            self._swap()
         elif asked.name == "statistics":
             host = {"host_stalls": self.host_stalls, "host_stalled_s": self.host_stalled_s, "world_s": self.clock()}
             return {**host, "devices": {name: device.statistics() for name, device in chosen.items()}}
@@ -102,6 +105,16 @@ class VideoEmulator:
         for device in chosen.values():
             _perform(device, asked, self.clock())
         return {}
+
+    def _swap(self) -> None:
+        """The cables of two devices are exchanged."""
+        devices = list(self.devices.values())
+        if len(devices) != 2:
+            raise InputError("request swap", expected="two devices", got=len(devices), remedy="it is for the emulator of two cameras")
+        one, other = devices
+        seen = one.source
+        one.look_at(other.source)
+        other.look_at(seen)
 
     def _run_schedule(self, now_s: float) -> None:
         for request in self._schedule.due(now_s - self._born_s, None):

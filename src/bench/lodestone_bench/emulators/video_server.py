@@ -58,11 +58,16 @@ class VideoServer:
         self._free: list[Image] = []
         self._frozen: Image | None = None
         self._next = 0
+        self._refusing = self._stalled = False
 
     @property
     def source(self) -> FrameSource:
         """What it sees."""
         return self._source
+
+    def look_at(self, source: FrameSource) -> None:
+        """See something else from now on, cut or with black margins where it has another size."""
+        self._source = source
 
     def open(self, now_s: float) -> None:
         """Plug it in. Raises InputError when the address cannot be had."""
@@ -125,9 +130,6 @@ class VideoServer:
         height, width = self._shape
         state = {"plugged_in": self.plugged_in, "connected": self.socket.connected, "waiting": self.socket.waiting}
         return {**state, "width": width, "height": height, "next_number": self._next, "faults": self.faults.names(now_s)}
-
-    _refusing = False
-    _stalled = False
 
     def _follow_faults(self, now_s: float) -> None:
         if self.replug_at_s is not None and now_s >= self.replug_at_s:

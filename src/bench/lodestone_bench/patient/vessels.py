@@ -35,49 +35,53 @@ class Segment:
 def grow(config: VesselsConfig, inside: Inside, seed: int) -> list[Segment]:
     """Portal tree from the hilum, three hepatic veins from the vena cava."""
     rng = np.random.default_rng((seed, 72))
-    segments: list[Segment] = []
-    _branch(segments, _HILUM, _INTO_LIVER, config.portal_radius_mm, 0, Tissue.PORTAL, config, inside, rng)
+    portal = _Tree(Tissue.PORTAL, config, inside, rng)
+    portal.branch(_HILUM, _INTO_LIVER, config.portal_radius_mm, 0)
+    hepatic = _Tree(Tissue.HEPATIC, config, inside, rng)
     for towards in ([-0.95, -0.25, -0.1], [-0.45, -0.75, -0.45], [0.75, -0.6, -0.2]):
-        _branch(segments, _CAVA, np.array(towards), config.hepatic_radius_mm, 0, Tissue.HEPATIC, config, inside, rng)
-    return segments
+        hepatic.branch(_CAVA, np.array(towards), config.hepatic_radius_mm, 0)
+    return portal.segments + hepatic.segments
 
 
-def _branch(
-    found: list[Segment],
-    start: Array,
-    towards: Array,
-    radius: float,
-    generation: int,
-    tissue: Tissue,
-    config: VesselsConfig,
-    inside: Inside,
-    rng: np.random.Generator,
-) -> None:
-    """One vessel in three bent pieces, then its two children."""
-    if generation > config.generations or radius < config.least_radius_mm:
-        return
-    direction = towards / np.linalg.norm(towards)
-    length = _LENGTH_PER_RADIUS * radius * rng.uniform(0.75, 1.25)
-    for _ in range(3):
-        end = start + direction * length / 3.0
-        if generation > 0 and float(inside(end[None])[0]) > -_MARGIN_MM:
-            # Near the surface a vessel turns inward, once.
-            direction = direction - 1.3 * end / np.linalg.norm(end)
-            direction /= np.linalg.norm(direction)
-            end = start + direction * length / 3.0
-            if float(inside(end[None])[0]) > -_MARGIN_MM:
+class _Tree:
+    """One tree as it grows."""
+
+    def __init__(self, tissue: Tissue, config: VesselsConfig, inside: Inside, rng: np.random.Generator) -> None:
+        self.segments: list[Segment] = []
+        self._tissue, self._config, self._inside, self._rng = tissue, config, inside, rng
+
+    def branch(self, start: Array, towards: Array, radius: float, generation: int) -> None:
+        """One vessel in three bent pieces, then its two children."""
+        if generation > self._config.generations or radius < self._config.least_radius_mm:
+            return
+        rng = self._rng
+        direction = towards / np.linalg.norm(towards)
+        length = _LENGTH_PER_RADIUS * radius * rng.uniform(0.75, 1.25) / 3.0
+        for _ in range(3):
+            direction, end = self._within(start, direction, length, generation)
+            if end is None:
                 return
-        found.append(Segment(_plain(start), _plain(end), radius, tissue))
-        start = end
-        direction = direction + 0.22 * rng.normal(size=3)
-        direction /= np.linalg.norm(direction)
-    share = rng.uniform(0.35, 0.65)
-    across = np.cross(direction, rng.normal(size=3))
-    across /= np.linalg.norm(across)
-    for part, side in ((share, 1.0), (1.0 - share, -1.0)):
-        bend = np.radians(rng.uniform(22.0, 48.0))
-        child = np.cos(bend) * direction + side * np.sin(bend) * across
-        _branch(found, start, child, radius * part ** (1.0 / _MURRAY), generation + 1, tissue, config, inside, rng)
+            self.segments.append(Segment(_plain(start), _plain(end), radius, self._tissue))
+            start = end
+            direction = direction + 0.22 * rng.normal(size=3)
+            direction /= np.linalg.norm(direction)
+        share = rng.uniform(0.35, 0.65)
+        across = np.cross(direction, rng.normal(size=3))
+        across /= np.linalg.norm(across)
+        for part, side in ((share, 1.0), (1.0 - share, -1.0)):
+            bend = np.radians(rng.uniform(22.0, 48.0))
+            child = np.cos(bend) * direction + side * np.sin(bend) * across
+            self.branch(start, child, radius * part ** (1.0 / _MURRAY), generation + 1)
+
+    def _within(self, start: Array, direction: Array, length: float, generation: int) -> tuple[Array, Array | None]:
+        """Direction and end of the next piece; near the surface it turns inward once, and ends (None) where that does not help."""
+        end = start + direction * length
+        if generation == 0 or float(self._inside(end[None])[0]) <= -_MARGIN_MM:
+            return direction, end
+        inward = direction - 1.3 * end / np.linalg.norm(end)
+        inward /= np.linalg.norm(inward)
+        end = start + inward * length
+        return inward, end if float(self._inside(end[None])[0]) <= -_MARGIN_MM else None
 
 
 def _plain(point: Array) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lodestone_bench.ultrasound.config import UltrasoundConfig
 from lodestone_bench.ultrasound.tank import Tank, n_wires
-from lodestone_bench.ultrasound.tank_sweeps import TankSweep, phantom_pose, sweep
+from lodestone_bench.ultrasound.tank_sweeps import Scene, TankSweep, phantom_pose, sweep
 from lodestone_bench.world.arm_config import ArmConfig, SweepConfig
 from lodestone_bench.world.sections import read_world, section_of, seed_of
 from lodestone_core.types import Array
@@ -32,11 +32,11 @@ def write_sweeps(folder: Path, world: Mapping[str, Any], sweeps: int = 5, images
     seed, wires = seed_of(world), n_wires()
     tank = Tank(section_of(world, "ultrasound", UltrasoundConfig), seed=seed)
     rng = np.random.default_rng((seed, 92))
-    T_bench_phantom = phantom_pose(_MIDDLE_MM, _FACE_MM, _DEPTH_MM)
+    scene = Scene(tank, phantom_pose(_MIDDLE_MM, _FACE_MM, _DEPTH_MM), wires_mm=wires)
+    arm = section_of(world, "arm", ArmConfig)
     paths = []
     for number in range(sweeps):
-        arm = section_of(world, "arm", ArmConfig)
-        swept = sweep(arm, _motion(rng), tank, T_bench_phantom, wires_mm=wires, images=images, seed=seed, first=1000 * number)
+        swept = sweep(scene, arm, _motion(rng), images, seed, 1000 * number)
         paths.append(folder / f"sweep_{number + 1}.igs.mha")
         write_sequence(paths[-1], swept)
     layers = [dict(zip(_ROLES, layer, strict=True)) for layer in wires.reshape(-1, 3, 2, 3).tolist()]
@@ -76,8 +76,7 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=5)
     parser.add_argument("--images", type=int, default=50)
     given = parser.parse_args()
-    for path in write_sweeps(given.folder, read_world(given.world), given.sweeps, given.images):
-        print(path)
+    write_sweeps(given.folder, read_world(given.world), given.sweeps, given.images)
 
 
 if __name__ == "__main__":

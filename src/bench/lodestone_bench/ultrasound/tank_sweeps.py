@@ -18,6 +18,7 @@ from lodestone_core import se3
 from lodestone_core.types import Array
 
 _BEGIN_S = 3.0
+_RATE_HZ = 5.0
 _R_BENCH_PHANTOM = np.diag([-1.0, 1.0, -1.0])
 """x against the bench's, y along it, z down: as the probe looks at it."""
 
@@ -39,27 +40,25 @@ def phantom_pose(center_mm: tuple[float, float, float], T_bench_face_mm: tuple[f
     return se3.make(R, np.array(T_bench_face_mm) - [0.0, 0.0, depth_mm] - R @ np.array(center_mm))
 
 
-def sweep(
-    arm: ArmConfig,
-    motion: SweepConfig,
-    tank: Tank,
-    T_bench_phantom: Array,
-    *,
-    wires_mm: Array | None = None,
-    points_mm: Array | None = None,
-    images: int = 60,
-    rate_hz: float = 5.0,
-    seed: int = 0,
-    first: int = 0,
-) -> TankSweep:
-    """One recording over wires (n, 2, 3) or points (n, 3) of the phantom; `first` is the number of its first frame."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What lies in the tank: wires (n, 2, 3) or points (n, 3) of a phantom, mm in its frame, and where that is."""
+
+    tank: Tank
+    T_bench_phantom: Array
+    wires_mm: Array | None = None
+    points_mm: Array | None = None
+
+
+def sweep(scene: Scene, arm: ArmConfig, motion: SweepConfig, images: int = 60, seed: int = 0, first: int = 0) -> TankSweep:
+    """One recording at 5 images a second; `first` is the number of its first frame."""
     built = ArmWorld(replace(arm, sweep=motion), seed)
     drawn = ArmWorld(replace(arm, sweep=motion, deviation_mm=0.0, deviation_deg=0.0), seed)
-    times = _BEGIN_S + np.arange(images) / rate_hz
+    times = _BEGIN_S + np.arange(images) / _RATE_HZ
     joints = built.joint_positions(times)
     true, measured = built.T_base_probe(joints), _quantised(joints, arm)
-    T_image = se3.inverse(T_bench_phantom) @ built.T_bench_base @ true @ tank.fan.T_probe_image
-    frames = [tank.frame(first + k, T, wires_mm, points_mm) for k, T in enumerate(T_image)]
+    T_image = se3.inverse(scene.T_bench_phantom) @ built.T_bench_base @ true @ scene.tank.fan.T_probe_image
+    frames = [scene.tank.frame(first + k, T, scene.wires_mm, scene.points_mm) for k, T in enumerate(T_image)]
     return TankSweep(np.stack(frames), drawn.T_base_probe(measured), true, measured, times)
 
 

@@ -19,7 +19,7 @@ from lodestone_core.errors import InputError
 from lodestone_core.results import Result, Row, Table, conclude, settings_of
 from lodestone_core.results.protocol import Progress
 
-START_S, END_S = 60.0, 20.0
+START_S, END_S, HOMING_S = 90.0, 20.0, 90.0
 WELL = 5
 """So many good messages in a row, none later than four periods after the one before: it is well again."""
 COLUMNS = ("device", "fault", "messages", "of them valid", "wrong", "recovery (s)", "what the driver said")
@@ -86,14 +86,13 @@ def trial(bench: WholeBench, probe: DeviceProbe, device: str, name: str, fault: 
     """Begin the fault, watch, end it, wait until all is well."""
     probe.reset()
     begin = dict(fault.begin) if fault.end or not fault.lasting else {**fault.begin, "for_s": fault_s}
+    pulses = bench.index_pulses() if fault.until_homed else []
     bench.ask(device, **begin)
     probe.spin(fault_s if fault.lasting else 0.0)
     if fault.end:
         bench.ask(device, **fault.end)
     if fault.until_homed:
-        homed = probe.wait(lambda: bench.homed(), END_S)
-        if not homed:
-            raise InputError(f"{device}: {name}", expected=f"every index passed within {END_S:g} s", got="not", remedy=f"see {bench.log}")
+        wait_for_index(bench, probe, pulses, fault.until_homed)
     ended_s = time.monotonic()
     seen, period_s = probe.seen[device], bench.period_s(device)
     probe.wait(lambda: well_since(seen.posed_s, ended_s, period_s) is not None, END_S)
@@ -104,6 +103,18 @@ def trial(bench: WholeBench, probe: DeviceProbe, device: str, name: str, fault: 
     # What still comes late of one fault is not to be taken for the next one's.
     probe.spin(1.0)
     return Trial(device, name, seen.messages, during, tuple(seen.wrong), recovery_s, said)
+
+
+def wait_for_index(bench: WholeBench, probe: DeviceProbe, before: list[int], count: int) -> None:
+    """Until every joint has passed its index so often since `before`, or since its counters began anew."""
+
+    def passed() -> bool:
+        now = bench.index_pulses()
+        return all(after - (start if after >= start else 0) >= count for after, start in zip(now, before, strict=True))
+
+    if not probe.wait(passed, HOMING_S):
+        got = f"{bench.index_pulses()} pulses, {before} before"
+        raise InputError("us_arm", expected=f"every index passed within {HOMING_S:g} s", got=got, remedy=f"see {bench.log}")
 
 
 def well_since(posed_s: list[float], ended_s: float, period_s: float) -> float | None:

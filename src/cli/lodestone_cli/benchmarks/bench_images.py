@@ -16,7 +16,7 @@ import numpy as np
 
 from lodestone_bench.emulators.control import send_request
 from lodestone_bench.world.epoch import join_world
-from lodestone_cli.benchmarks.em_rig import own_domain
+from lodestone_cli.benchmarks.em_rig import device_first, own_domain
 from lodestone_cli.benchmarks.process_memory import Usage, find_process, idle_load_percent, usage
 from lodestone_cli.demo.processes import running
 from lodestone_cli.ros.image_probe import ImageCounts, ImageProbe, image_probe
@@ -89,7 +89,8 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     case = f"2 x 2048x1536 at {config.rate_hz:g} Hz, {config.duration_s:g} s"
     cpu = {name: 100.0 * (ended[name].cpu_s - begun[name].cpu_s) / elapsed_s for name in ended}
     growth = {name: ended[name].resident_mb - warm[name].resident_mb for name in ended}
-    rows = [*image_rows(counts, case), Row("live", case, "idle_load", load, "%", 1)]
+    missed = sum(each["frames_missed"] - before["devices"][side]["frames_missed"] for side, each in after["devices"].items())
+    rows = [*image_rows(counts, case, missed), Row("live", case, "idle_load", load, "%", 1)]
     rows.append(Row("live", case, "cpu_sum", sum(cpu.values()), "%", len(cpu)))
     rows.append(Row("live", case, "memory_growth", max(growth.values()), "MB", len(growth)))
     stalls = int(after["host_stalls"] - before["host_stalls"])
@@ -97,20 +98,28 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     header = ("process", "cpu (% of one core)", "memory (MB)", "growth after the first part (MB)")
     lines = tuple((name, round(cpu[name], 1), round(ended[name].resident_mb, 1), round(growth[name], 2)) for name in ended)
     table = Table("processes", "Processor time and memory of each process", header, lines)
-    note = "Latency is from the acquisition in the emulated world to the subscriber's callback, of the later image of a pair."
+    note = (
+        "Latency is from the acquisition in the emulated world to the subscriber's callback, of the later image of a pair. "
+        "images_not_taken: the machine did not run the emulated cameras in time; no driver could have had these."
+    )
     return conclude(protocol, inputs, rows, [table], notes=[note])
 
 
-def image_rows(counts: Mapping[str, ImageCounts], case: str) -> list[Row]:
-    """What was lost, and the latencies of pairs. Raises InputError when no image has come."""
+def image_rows(counts: Mapping[str, ImageCounts], case: str, missed: int = 0) -> list[Row]:
+    """What was lost, and the latencies of pairs; `missed` images never were: the machine did not run the emulated cameras in time.
+
+    Raises InputError when no image has come.
+    """
     left, right = (counts[topic].latency_ms for topic in TOPICS)
     pairs = np.array([max(left[number], right[number]) for number in left.keys() & right.keys()])
     if not len(pairs):
         raise InputError("images", expected="pairs with a number in their pixels", got="none", remedy="see the log of the launch file")
-    images, lost = (sum(getattr(each, name) for each in counts.values()) for name in ("images", "lost"))
+    images, gaps = (sum(getattr(each, name) for each in counts.values()) for name in ("images", "lost"))
+    lost = max(0, gaps - missed)
     rows = [
         Row("live", case, "images", float(images), "", images),
         Row("live", case, "images_lost", float(lost), "", images + lost),
+        Row("live", case, "images_not_taken", float(missed), "", images + gaps),
         Row("live", case, "lost_share", 100.0 * lost / (images + lost), "%", images + lost),
         Row("live", case, "repeats", float(sum(each.repeats + each.without_code for each in counts.values())), "", images),
     ]
@@ -129,6 +138,7 @@ def _spin(probe: ImageProbe, duration_s: float, progress: Progress | None, done_
 
 def _wait_for_images(rig: StereoRig, probe: ImageProbe) -> None:
     if probe.wait(lambda: all(each.images for each in probe.counts.values()), _START_S):
+        device_first(find_process(rig.launcher.pid, "stereo_emulator"))
         return
     tail = " / ".join(rig.log.read_text(errors="replace").splitlines()[-5:])
     raise InputError("stereo chain", expected=f"images of both cameras within {_START_S:g} s", got=tail, remedy=f"see {rig.log}")

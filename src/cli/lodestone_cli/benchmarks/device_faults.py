@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Request = Mapping[str, Any]
@@ -13,13 +13,13 @@ Request = Mapping[str, Any]
 class Fault:
     """Requests that begin it and end it; one without an end ends by itself (`for_s` is added) or is over at once (`lasting` False).
 
-    `until_homed`: counters without power have lost their place, and the fault lasts until every joint was moved over its index.
+    `until_homed`: counters have lost their place, and the fault lasts until so many index pulses of every joint of the arm.
     """
 
     begin: Request
     end: Request | None = None
     lasting: bool = True
-    until_homed: bool = False
+    until_homed: int = 0
 
 
 def _timed(do: str, **fields: Any) -> Fault:
@@ -30,8 +30,8 @@ def _ended(do: str, end: str = "clear", **fields: Any) -> Fault:
     return Fault({"do": do, **fields}, {"do": end})
 
 
-def _once(do: str, **fields: Any) -> Fault:
-    return Fault({"do": do, **fields}, lasting=False)
+def _once(do: str, until_homed: int = 0, **fields: Any) -> Fault:
+    return Fault({"do": do, **fields}, lasting=False, until_homed=until_homed)
 
 
 STREAM: Mapping[str, Fault] = {
@@ -70,23 +70,46 @@ ARRAY: Mapping[str, Fault] = {
     "sensor 5: axes swapped": _timed("axes", sensor=5, axes="yxz"),
 }
 
-ARM: Mapping[str, Fault] = {**STREAM}
-
-VIDEO: Mapping[str, Fault] = {
-    "cable pulled": _ended("unplug", "replug"),
-    "no image": _timed("stall"),
-    "image frozen": _timed("freeze"),
-    "image black": _timed("black"),
-    "connection refused": _timed("refuse"),
-    "half the rate": _timed("rate", divisor=2),
-    "half the images lost": _timed("drop", probability=0.5),
-    "bytes wrong": _once("corrupt", count=5),
-    "out of step": _once("corrupt", count=2, marker=True),
-    "images cut off": _once("truncate", count=3),
-    "another size": Fault({"do": "size", "width": 640, "height": 480}, None),
-    "images 0.2 s late": _ended("latency", "clear", ms=200.0),
+ARM: Mapping[str, Fault] = {
+    **{name: fault for name, fault in STREAM.items() if name not in ("power off and on", "restart, counters at 0")},
+    "power off and on": replace(STREAM["power off and on"], until_homed=1),
+    "restart, counters at 0": replace(STREAM["restart, counters at 0"], until_homed=1),
+    "joint 2: encoder dead": _timed("dead", joint=2),
+    "joint 2: weak signal": _timed("weak", joint=2),
+    "joint 2: false index": _once("false_index", until_homed=2, joint=2),
+    "joint 2: illegal transitions": _once("illegal", until_homed=2, joint=2, times=3, counts=0),
+    "joint 2: 400 counts lost": _once("lose_counts", until_homed=2, joint=2, counts=400),
 }
-"""Of whatever sends images; the size goes back to the device's own at the end."""
+"""An encoder that has lost its place has it again after so many index pulses: only then is the fault over."""
+
+
+def _video(width: int, height: int) -> Mapping[str, Fault]:
+    """Of whatever sends images of this size."""
+    return {
+        "cable pulled": _ended("unplug", "replug"),
+        "no image": _timed("stall"),
+        "image frozen": _timed("freeze"),
+        "image black": _timed("black"),
+        "connection refused": _timed("refuse"),
+        "half the rate": _timed("rate", divisor=2),
+        "half the images lost": _timed("drop", probability=0.5),
+        "bytes wrong": _once("corrupt", count=5),
+        "out of step": _once("corrupt", count=2, marker=True),
+        "images cut off": _once("truncate", count=3),
+        "another size": Fault({"do": "size", "width": 640, "height": 256}, {"do": "size", "width": width, "height": height}),
+        "images 0.2 s late": _ended("latency", ms=200.0),
+    }
+
+
+STEREO: Mapping[str, Fault] = {
+    **_video(2048, 1536),
+    "left: cable pulled": Fault({"do": "unplug", "camera": "left"}, {"do": "replug", "camera": "left"}),
+    "right: image frozen": _timed("freeze", camera="right"),
+}
+ULTRASOUND: Mapping[str, Fault] = {
+    **_video(400, 320),
+    "depth changed": Fault({"do": "depth", "mm": 100.0}, {"do": "depth", "mm": 150.0}),
+}
 
 AURORA: Mapping[str, Fault] = {
     "cable pulled": _ended("unplug", "replug"),
@@ -105,7 +128,7 @@ DEVICES: Mapping[str, Mapping[str, Fault]] = {
     "aurora": AURORA,
     "magnetometers": ARRAY,
     "us_arm": ARM,
-    "stereo": VIDEO,
-    "ultrasound": VIDEO,
-    "xray": VIDEO,
+    "stereo": STEREO,
+    "ultrasound": ULTRASOUND,
+    "xray": _video(512, 512),
 }

@@ -68,9 +68,9 @@ class WholeBench:
             if name_of(pid).endswith("_emulator"):
                 device_first(pid)
 
-    def homed(self) -> bool:
-        """Whether every joint of the arm has been moved over its index since its counters had power."""
-        return bool(min(self.ask("us_arm", do="statistics")["index_pulses"]) > 0)
+    def index_pulses(self) -> list[int]:
+        """How often each joint of the arm has passed its index since its counters had power."""
+        return [int(count) for count in self.ask("us_arm", do="statistics")["index_pulses"]]
 
     def period_s(self, device: str) -> float:
         """Usual time from message to message of one device."""

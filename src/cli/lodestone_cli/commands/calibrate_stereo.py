@@ -24,6 +24,7 @@ from lodestone_core import se3
 from lodestone_core.checks import as_point, as_unit_quaternion
 from lodestone_core.config import load_config
 from lodestone_core.errors import InputError
+from lodestone_core.results.provenance import sha256_of
 from lodestone_core.types import Array
 from lodestone_core.yaml_file import read_yaml
 
@@ -64,12 +65,13 @@ def run(options: Options) -> int:
     T_bench_left = None if seat is None else bench_from_seat(found, options.seat, seat)
     notes = against_frames(options.rig, found, config, T_bench_left)
     figures = summary(hold_out(found, config), config)
-    inputs = {"board": ", ".join(map(str, boards)), "images": str(options.images or options.bag or "live")}
+    source = options.images or options.bag
+    inputs = {} if source is None else {source.name: sha256_of(source)}
     say(views_table(found))
     say(figures_table(found, figures))
     say(*(f"{view} was dropped: {why}" for view, why in found.dropped.items()), *notes, sep="\n")
     say("A camera sees shapes, not lengths: all distances are as right as the size of the squares that was given. Measure them.")
-    write_stereo(options.rig, found, figures, inputs, T_bench_left, options.replace)
+    write_stereo(options.rig, found, boards, figures, inputs, T_bench_left, options.replace)
     say(f"written to {options.rig}: left.yaml, right.yaml, stereo.yaml")
     if T_bench_left is not None:
         say(f"for {options.rig / 'frames.yaml'}:\n{frames_text(T_bench_left, found.rig.T_right_left)}")

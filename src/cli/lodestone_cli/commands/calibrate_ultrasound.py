@@ -25,12 +25,15 @@ _AGREE = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says. `targets` are "x0,y0,x1,y1=mm": two places in the image and their distance."""
+    """What the command line says. `targets` are "x0,y0,x1,y1=mm": two places in the image and their distance.
+
+    `depth_mm` None: the size of a pixel comes from the targets, and the depth from it.
+    """
 
     recording: Path
     rig: str
     preset: str
-    depth_mm: float
+    depth_mm: float | None
     out: Path
     face_radius_mm: float
     crop: str
@@ -49,7 +52,7 @@ def run(options: Options) -> int:
     base, file = _base(options, images)
     left, top, width, height = base.crop_px
     fit = fit_fan(images[:, top : top + height, left : left + width], load_config(FitConfig, options.config))
-    fan = fit.geometry(options.depth_mm, options.face_radius_mm)
+    fan = _geometry(options, fit)
     figures = _figures(options, fit, fan)
     calibration = UltrasoundCalibration(base.frame_px, base.crop_px, {**base.presets, options.preset: fan})
     # As a driver will read it: what it would refuse is refused now.
@@ -87,6 +90,15 @@ def _crop(text: str, size: tuple[int, int]) -> tuple[int, int, int, int]:
     if min(left, top) < 0 or min(width, height) < 16 or left + width > size[0] or top + height > size[1]:
         raise InputError("--crop", expected=f"a part of {size[0]} x {size[1]}", got=f"'{text}'", remedy="correct it")
     return left, top, width, height
+
+
+def _geometry(options: Options, fit: FanFit) -> FanConfig:
+    if options.depth_mm is not None:
+        return fit.geometry(options.depth_mm, options.face_radius_mm)
+    if not options.targets:
+        remedy = "give one of the two"
+        raise InputError("--depth", expected="the depth that the machine shows, or --target", got="neither", remedy=remedy)
+    return fit.geometry_of_spacing(_target_spacing(options.targets)[0], options.face_radius_mm)
 
 
 def _figures(options: Options, fit: FanFit, fan: FanConfig) -> dict[str, dict[str, object]]:
@@ -137,7 +149,7 @@ def _write(
 
 def _table(options: Options, fit: FanFit, fan: FanConfig, figures: dict[str, dict[str, object]]) -> Table:
     table = Table("what", "value", "unit")
-    table.add_row("preset", f"{options.preset}, {fan.depth_mm:g} mm deep", "")
+    table.add_row("preset", f"{options.preset}, {fan.depth_mm:.1f} mm deep", "")
     table.add_row("size of a pixel", f"{fan.spacing_mm[0]:.4f}", "mm")
     if (known := figures.get(f"{options.preset}_target_spacing")) is not None:
         table.add_row("from known targets", f"{known['value']} (sigma {known['sigma']})", "mm")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lodestone_bench.ultrasound.tank import Tank, n_wires
-from lodestone_bench.ultrasound.tank_sweeps import phantom_pose, sweep
+from lodestone_bench.ultrasound.tank_sweeps import Scene, phantom_pose, sweep
 from lodestone_bench.world.arm_config import SweepConfig
 from lodestone_cli.protocols.probe_config import Case, ProbeProtocolConfig
 from lodestone_core import se3
@@ -70,11 +70,11 @@ def _recorded(config: ProbeProtocolConfig, case: Case, seed: int, rng: np.random
     T_bench_base = se3.exp(np.array([0.0, 0.0, 0.0, *np.radians(arm.base_in_bench_deg)]))
     T_bench_base[:3, 3] = arm.base_in_bench_mm
     T_ref_base = se3.inverse(T_bench_phantom) @ T_bench_base if case.tracked else np.eye(4)
+    scene = Scene(tank, T_bench_phantom, None if case.point else true, np.array([_MIDDLE_MM]) if case.point else None)
     parts = []
     for number in range(config.sweeps):
-        what = {"points_mm": np.array([_MIDDLE_MM])} if case.point else {"wires_mm": true}
         images = config.point_images if case.point else config.images
-        swept = sweep(arm, _motion(case, rng), tank, T_bench_phantom, images=images, seed=seed, first=1000 * number, **what)
+        swept = sweep(scene, arm, _motion(case, rng), images, seed, 1000 * number)
         parts.append(_detected(tank, swept.frames, T_ref_base @ swept.T_base_probe, case, config))
     return tank, as_phantom(drawn.reshape(-1, 3, 2, 3)), joined(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from sensor_msgs.msg import Image
 from lodestone_bench.emulators.pixel_code import PixelCode, read_code
 from lodestone_bench.world.epoch import WorldClock
 from lodestone_core.ros import qos
+from lodestone_core.ros.realtime import use_realtime_priority
 
 
 @dataclass(slots=True)
@@ -83,7 +85,9 @@ class ImageProbe:
 
 @contextmanager
 def image_probe(topics: Sequence[str], clock: WorldClock) -> Iterator[ImageProbe]:
-    """A probe on the DDS domain of the environment."""
+    """A probe on the DDS domain of the environment, as urgent as the nodes it listens to: waiting behind them is no latency of theirs."""
+    usual = os.sched_getscheduler(0), os.sched_getparam(0)
+    use_realtime_priority()
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("image_probe", context=context, start_parameter_services=False)
@@ -95,3 +99,4 @@ def image_probe(topics: Sequence[str], clock: WorldClock) -> Iterator[ImageProbe
         executor.shutdown()
         node.destroy_node()
         rclpy.shutdown(context=context)
+        os.sched_setscheduler(0, *usual)

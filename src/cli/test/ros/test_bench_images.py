@@ -31,6 +31,12 @@ def test_the_latency_of_a_pair_is_that_of_its_later_image_and_half_pairs_have_no
     assert rows["lost_share"].value == pytest.approx(12.5)
 
 
+def test_images_that_were_never_taken_are_not_lost() -> None:
+    counts = {topic: counted([0, 1, 4, 5], 1.0) for topic in TOPICS}
+    rows = {row.metric: row for row in image_rows(counts, "case", missed=3)}
+    assert (rows["images_lost"].value, rows["images_not_taken"].value, rows["lost_share"].value) == (1.0, 3.0, pytest.approx(100 / 9))
+
+
 def test_without_a_pair_there_is_no_figure() -> None:
     with pytest.raises(InputError, match="pairs with a number"):
         image_rows({TOPICS[0]: counted([0], 1.0), TOPICS[1]: counted([1], 1.0)}, "case")

@@ -8,13 +8,14 @@ were dropped with the reason.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from guidewire_recon.calibration.boards import BoardSpec
 from guidewire_recon.calibration.stereo import StereoCalibration
 from guidewire_recon.calibration.stereo_quality import Figure
 from guidewire_recon.calibration.stereo_types import SIDES, StereoRig
@@ -43,6 +44,7 @@ class StereoFile:
 def write_stereo(
     folder: Path,
     found: StereoCalibration,
+    boards: Sequence[BoardSpec],
     figures: Mapping[str, tuple[Figure, str]],
     inputs: Mapping[str, str],
     T_bench_left: Array | None = None,
@@ -60,11 +62,11 @@ def write_stereo(
         folder.resolve().name,
         tuple(f"{side}: {found.rig.camera(side).width}x{found.rig.camera(side).height}" for side in SIDES),
         now_text(),
-        f"joint bundle adjustment ({found.bundle.distortion}) of {len(found.views)} views",
+        f"joint bundle adjustment ({found.bundle.distortion}) of {len(found.views)} views of " + ", ".join(map(str, boards)),
         package_version("guidewire_recon"),
         values,
         dict(inputs),
-        {name: {"value": f.value, "unit": unit, "low": f.low, "high": f.high, "n": f.n} for name, (f, unit) in figures.items() if f.n},
+        {name: _figure(f, unit) for name, (f, unit) in figures.items() if f.n},
     )
     for side, text in texts.items():
         write_atomically(paths[side], text)
@@ -118,13 +120,22 @@ def _values(found: StereoCalibration, hashes: Mapping[str, str], T_bench_left: A
     seat = {} if T_bench_left is None else {"T_bench_left": _tree(T_bench_left)}
     return {
         "T_right_left": _tree(found.rig.T_right_left),
-        "covariance": found.extrinsic_covariance.tolist(),
+        "covariance": [[_short(value) for value in row] for row in found.extrinsic_covariance.tolist()],
         **{f"{side}_sha256": value for side, value in hashes.items()},
         **seat,
         "rms_px": {side: round(found.bundle.rms_px(side), 4) for side in SIDES},
         "view_rms_px": views,
         "dropped": dict(found.dropped),
     }
+
+
+def _figure(found: Figure, unit: str) -> dict[str, Any]:
+    return {"value": _short(found.value), "unit": unit, "low": _short(found.low), "high": _short(found.high), "n": found.n}
+
+
+def _short(value: float) -> float:
+    """Six digits: nobody knows a covariance better."""
+    return float(f"{value:.6g}")
 
 
 def _tree(T: Array) -> dict[str, list[float]]:

@@ -230,15 +230,16 @@ def test_swapped_cables_are_named_and_nothing_of_them_is_called_calibrated(desk:
     d.node.trigger_configure()
     d.node.trigger_activate()
     d.wait(lambda: d.says("pair", "in pairs"))
-    d.do("quit")
-    d.process.wait(5.0)
-    d.process = d._emulate("--swapped")
+    d.do("swap")
     d.wait(lambda: d.says("pair", "left and right are swapped"))
     d.pause(0.5)
     seen, last = len(d.pairs), d.infos["left"][-1]
     assert not np.any(last.k)
     d.pause(0.5)
     assert len(d.pairs) == seen
+    d.do("swap")
+    d.pairs_again_within(3.0)
+    assert np.any(d.infos["left"][-1].k)
 
 
 def test_the_latencies_of_the_rig_are_taken_off_each_side(desk: Callable[..., Desk], tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ def test_with_another_owner_of_the_chain_only_the_image_is_placed(desk: Callable
     ("parameters", "said"),
     [
         ({"rig": "another"}, "rig: expected another, got simulated"),
+        ({"time_calibration": str(CALIBRATION)}, "kind: expected time, got us_arm"),
         ({"urdf": ""}, "a URDF beside the calibration"),
         ({"urdf": str(CALIBRATION)}, "a URDF"),
         ({"probe_frame": "us_flange2"}, "no joint with the child us_flange2"),

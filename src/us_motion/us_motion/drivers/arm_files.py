@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lodestone_core.errors import InputError
 from us_motion.arm_calibration import ArmCalibration, check_fits_chain, load_arm_calibration
@@ -20,6 +21,15 @@ class Arm:
     chain: Chain | None
     calibration: ArmCalibration | None
     home: StoredHome | None
+
+
+def without_missing(config: ArmConfig) -> tuple[ArmConfig, tuple[str, ...]]:
+    """The configuration without calibrations that are not there, and what each of them is missing for: a rig that has none yet runs."""
+    wanted = {"calibration_file": "joint angles", "probe_calibration_file": "the place of us_image"}
+    gone = {name: what for name, what in wanted.items() if (path := getattr(config, name)) and not Path(path).expanduser().exists()}
+    missing = tuple(f"{what}: there is no {getattr(config, name)}" for name, what in gone.items())
+    changes: dict[str, Any] = dict.fromkeys(gone, "")
+    return replace(config, **changes), missing
 
 
 def load_arm(config: ArmConfig) -> Arm:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from lodestone_core.ros import qos
 from lodestone_core.ros.diagnostics import Report
 from lodestone_core.ros.node import LodestoneNode
 from lodestone_core.ros.run import run
+from lodestone_core.time_calibration import calibrated_clock
 from lodestone_msgs.msg import ArmEncoders
 from us_motion.drivers.arm_driver import ArmDriver
-from us_motion.drivers.arm_files import load_arm
+from us_motion.drivers.arm_files import load_arm, without_missing
 from us_motion.drivers.config import ArmConfig
 from us_motion.ros.arm_poses import ArmPoses
-from us_motion.ros.arm_report import device_report, joint_report
+from us_motion.ros.arm_report import calibration_report, device_report, joint_report
 from us_motion.ros.conversions import encoders_to_msg
 from us_motion.types import ArmSample
 
@@ -38,12 +40,16 @@ class ArmNode(LodestoneNode[ArmConfig]):
         super().__init__("us_arm", ArmConfig, **ros)
 
     def on_configure_node(self, config: ArmConfig) -> None:
+        config, self._missing = without_missing(config)
         self._arm = load_arm(config)
         for path in (config.urdf, config.calibration_file, config.probe_calibration_file):
             if path:
                 self.read_file(Path(path).expanduser())
+        self._frame_clock = calibrated_clock(config.clock, config.time_calibration, "us_arm/encoders", self.read_file, config.rig)
         self._encoders = self.create_publisher(ArmEncoders, "us_arm/encoders", qos.DEVICE)
         self._poses = ArmPoses(self, config, self._arm.chain)
+        for missing in self._missing:
+            self.get_logger().warning(f"no {missing}")
 
     def on_activate_node(self) -> None:
         self._newest: ArmSample | None = None
@@ -51,7 +57,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
         self._rate_hz, self._frames_at = 0.0, (0, time.monotonic())
         self._detail = ""
         self._news = self.create_guard_condition(self._on_news)
-        self._driver = ArmDriver(self.config, self._arm, self._send, self._news.trigger)
+        self._driver = ArmDriver(replace(self.config, clock=self._frame_clock), self._arm, self._send, self._news.trigger)
         self._driver.start()
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
         self.create_service(Trigger, "~/home", partial(self._serve, self._driver.home))
@@ -61,7 +67,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
         self._driver.stop()
         self.destroy_guard_condition(self._news)
         self._keep_home()
-        for name in ("device", *self._driver.tracker.joints):
+        for name in ("calibration", "device", *self._driver.tracker.joints):
             self.diagnostics.retract(name)
 
     def _send(self, sample: ArmSample) -> None:
@@ -103,6 +109,7 @@ class ArmNode(LodestoneNode[ArmConfig]):
 
     def _report(self) -> None:
         kept = self._arm.home.said if self._arm.home else ""
+        self._put("calibration", calibration_report(self._missing))
         self._put("device", device_report(self._driver, self._newest, self._frame_rate_hz(), kept))
         with self._driver.lock:
             reports = {name: joint_report(counter) for name, counter in self._driver.tracker.joints.items()}

@@ -41,6 +41,13 @@ def device_report(driver: ArmDriver, sample: ArmSample | None, rate_hz: float, k
     return Report(Level.OK, f"all {len(sample.names)} joints hold", "", values)
 
 
+def calibration_report(missing: tuple[str, ...]) -> Report:
+    """Whether all calibrations of the rig are there."""
+    if missing:
+        return Report(Level.WARN, "no " + "; no ".join(missing), "see `lodestone calibrate arm` and `lodestone calibrate probe`", {})
+    return Report(Level.OK, "loaded", "", {})
+
+
 def joint_report(counter: JointCounter) -> Report:
     """One joint."""
     status = counter.status

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lodestone_core.calibration_file import CalibrationFile
 from lodestone_core.config import load_config, to_mapping
@@ -13,6 +16,12 @@ from lodestone_core.errors import InputError
 from xray_registration.calibration import XrayCalibration, parse_xray_calibration
 from xray_registration.drivers.header import FrameGeometry, ToleranceConfig, XrayHeader, frame_geometry
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+EXAMPLE = XrayCalibration((48, 32), (0.6, 0.6), 1200.0, (23.5, 15.5), 750.0, "none")
 HEADER = XrayHeader((48, 32), (0.6, 0.6), 1200.0, 750.0, 0.3, -0.2)
 
 
@@ -84,3 +93,12 @@ def test_a_calibration_comes_back_and_another_rigs_is_refused(calibration: XrayC
 def test_a_calibration_that_makes_no_sense_is_refused(calibration: XrayCalibration, changes: dict[str, object]) -> None:
     with pytest.raises(InputError):
         load_config(XrayCalibration, {**to_mapping(calibration), **changes})
+
+
+@given(st.sampled_from([field for field in to_mapping(EXAMPLE) if field != "isocentre"]), ANYTHING)
+def test_whatever_stands_in_a_calibration_is_taken_or_refused(field: str, value: object) -> None:
+    try:
+        found = load_config(XrayCalibration, {**to_mapping(EXAMPLE), field: value})
+    except InputError:
+        return
+    assert np.isfinite(found.camera().K).all() and found.camera().width == found.size_px[0]
