@@ -3,7 +3,8 @@
 An incremental encoder counts from wherever it was at power-on, so a joint has no angle until its index has been passed (homing). Afterwards
 every pulse is a check: it must come a whole number of revolutions after the first. When it does not, counts were lost, and the joint has no
 angle until two pulses agree on a new reference, or a person accepts the newest one. Whatever may have cost counts (an illegal transition, a
-weak signal, a gap, a jump faster than the joint can turn) is a doubt: the joint has no angle until the next pulse has settled it.
+weak signal, a gap, a jump that no joint can make) is a doubt: the joint has no angle until the next pulse has settled it. Counts that are
+lost one by one show at the next pulse and not before.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class TrustConfig:
     )
     limit_tolerance_rad: float = option(0.02, unit="rad", doc="how far beyond its limits a joint may be", minimum=0.0)
     max_speed_rad_s: float = option(12.0, unit="rad/s", doc="no joint turns faster: what does has lost or gained counts", minimum=0.1)
+    max_acceleration_rad_s2: float = option(
+        300.0, unit="rad/s^2", doc="no joint gains or loses speed faster: what does has lost or gained counts", minimum=1.0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class JointCounter:
         self._bits = counter_bits
         self._trust = trust
         self._last: Reading | None = None
+        self._speed: tuple[float, float] | None = None
         self._provisional: int | None = None
         self._away = 0
         self._doubt = ""
@@ -131,14 +136,13 @@ class JointCounter:
         gone_round = fastest >= 1 << (self._bits - 1)
         if gone_round:
             self.forget()  # the counter may have gone round unseen
+        jumped = abs(step) > fastest + self._trust.index_tolerance_counts or self._jerks(step, elapsed_s)
         self.count += step
         self._track()
         if reading.index_seen and not gone_round and (reading.index_pulses != last.index_pulses or reading.index_count != last.index_count):
             self._on_index(self._index(reading))
         # After the pulse: what came in the same frame may have come behind it.
-        self._doubt = (
-            self._what_may_have_cost_counts(reading, last, abs(step) > fastest + self._trust.index_tolerance_counts) or self._doubt
-        )
+        self._doubt = self._what_may_have_cost_counts(reading, last, jumped) or self._doubt
 
     def forget(self) -> None:
         """The reference does not hold any more: home again."""
@@ -146,7 +150,7 @@ class JointCounter:
 
     def begin_anew(self) -> None:
         """The device has started anew: so do its counters."""
-        self._last = self.newest_index = None
+        self._last = self.newest_index = self._speed = None
         self.forget()
 
     def accept(self) -> str:
@@ -193,6 +197,16 @@ class JointCounter:
         if reading.illegal != last.illegal:
             return "both its channels changed at once"
         return "its counter jumped" if jumped else ""
+
+    def _jerks(self, step: int, elapsed_s: float) -> bool:
+        """Whether the speed over this frame differs from that over the one before by more than a joint can do in that time."""
+        before, self._speed = self._speed, (step / elapsed_s, elapsed_s) if elapsed_s > 0.0 else None
+        if before is None or self._speed is None:
+            return False
+        speed, span_s = before
+        apart_s = 0.5 * (span_s + elapsed_s)
+        allowed = self._trust.max_acceleration_rad_s2 * apart_s * elapsed_s / abs(self.joint.rad_per_count)
+        return abs(step - speed * elapsed_s) > allowed + 2 * self._trust.index_tolerance_counts
 
     def _on_index(self, index: int) -> None:
         """An index pulse came at this unwrapped count."""
