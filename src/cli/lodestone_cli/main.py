@@ -55,11 +55,12 @@ def record(
     topics: Annotated[list[str] | None, typer.Argument(help="Topics; all visible ones when none is given.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New bag folder [default: out/bags/<time>].")] = None,
     duration: Annotated[float | None, typer.Option("--duration", "-d", min=0.0, help="Stop after so many seconds.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Pattern of topics that are left out, as /name/*/name.")] = None,
 ) -> None:
     """Record topics into a bag that survives a kill, until Ctrl-C."""
     from lodestone_cli.commands import record as command
 
-    raise typer.Exit(command.run(topics or [], out, duration))
+    raise typer.Exit(command.run(topics or [], out, duration, exclude or []))
 
 
 @app.command()

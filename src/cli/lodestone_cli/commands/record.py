@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lodestone_core.ros.recorder import RecorderNode
 
 
-def run(topics: Sequence[str], out: Path | None, duration_s: float | None) -> int:
+def run(topics: Sequence[str], out: Path | None, duration_s: float | None, exclude: Sequence[str] = ()) -> int:
     """Record until SIGINT, SIGTERM or the end of `duration_s`; 1 when nothing came, 2 when the bag could not be written."""
     _require_ros()
     # The same middleware as the nodes that `lodestone up` starts; read by DDS when rclpy starts.
@@ -36,7 +36,7 @@ def run(topics: Sequence[str], out: Path | None, duration_s: float | None) -> in
             )
             progress.update(task, description=text)
 
-        code, node = record(path, topics, duration_s, show)
+        code, node = record(path, topics, exclude, duration_s, show)
     return code if code or node is None else _report(node, path)
 
 

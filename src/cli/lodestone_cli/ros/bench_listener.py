@@ -15,6 +15,7 @@ from rclpy.executors import SingleThreadedExecutor
 from lodestone_bench.world.epoch import WorldClock
 from lodestone_cli.ros.image_probe import ImageProbe
 from lodestone_core.ros.realtime import use_realtime_priority
+from lodestone_core.ros.record_node import RecordConfig
 from lodestone_core.ros.recorder import Recorder
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -59,7 +60,7 @@ def bench_listener(bag: Path, images: Sequence[str], clock: WorldClock, *, recor
     node = rclpy.create_node("bench_listener", context=context, start_parameter_services=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    recorder = Recorder(node, bag, without=() if record_images else (IMAGE,))
+    recorder = Recorder(node, bag, without=() if record_images else (IMAGE,), exclude=RecordConfig().exclude)
     probe = None if record_images else ImageProbe(node, executor, images, clock)
     try:
         yield BenchListener(executor, recorder, probe)

@@ -15,13 +15,13 @@ _STATUS_PERIOD_S = 0.5
 
 
 def record(
-    path: Path, topics: Sequence[str], duration_s: float | None, on_status: Callable[[RecorderNode], None]
+    path: Path, topics: Sequence[str], exclude: Sequence[str], duration_s: float | None, on_status: Callable[[RecorderNode], None]
 ) -> tuple[int, RecorderNode | None]:
     """Record into the new bag `path`; the exit code, and the recorder with its counts when there was one."""
     nodes: list[RecorderNode] = []
 
     def make() -> RecorderNode:
-        node = RecorderNode(path, topics)
+        node = RecorderNode(path, topics, exclude=exclude)
         nodes.append(node)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(_STATUS_PERIOD_S, lambda: on_status(node), clock=steady)

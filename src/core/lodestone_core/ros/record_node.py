@@ -25,6 +25,9 @@ class RecordConfig:
     bag: str = option("", doc="new bag folder; empty: bags/<date and time> below the working directory")
     topics: str = option("", doc="topics with spaces between; empty: all visible ones")
     images: bool = option(True, doc="record images too: some 60 MB/s with two cameras")
+    exclude: tuple[str, ...] = option(
+        ("/magnetometers/*/magnetic_field",), doc="patterns of topics that are left out: those that repeat others, and are made on request"
+    )
 
 
 class RecordNode(LodestoneNode[RecordConfig]):
@@ -37,7 +40,7 @@ class RecordNode(LodestoneNode[RecordConfig]):
         """Begin the bag. Raises InputError when there is one already, or it cannot be made."""
         config = self.config
         path = Path(config.bag or Path("bags", time.strftime("%Y-%m-%d-%H-%M-%S")))
-        self._recorder = Recorder(self, path, config.topics.split(), without=() if config.images else IMAGES)
+        self._recorder = Recorder(self, path, config.topics.split(), without=() if config.images else IMAGES, exclude=config.exclude)
         self.get_logger().info(f"records into {path}")
         self.create_steady_timer(_REPORT_PERIOD_S, self._report)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import EventHandler, QoSSubscriptionEventType, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -19,7 +21,26 @@ from lodestone_core.errors import InputError
 from lodestone_core.ros.qos import reliable
 
 DISCOVERY_PERIOD_S = 0.1
+LOOK_AGAIN_S = 2.0
+"""Publishers of topics that are recorded already are looked at so often."""
+DRAIN_PERIOD_S = 0.05
+"""Messages are taken in bunches: a wait for each, over all topics, would cost ten times as much. Their times are the middleware's."""
 _DEPTH = 1000
+
+
+class _Polled(CallbackGroup):
+    """Subscriptions that no executor waits for."""
+
+    def can_execute(self, entity: Any) -> bool:
+        """Never."""
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        """Never."""
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing was begun."""
 
 
 class Recorder:
@@ -27,7 +48,7 @@ class Recorder:
 
     Topics that appear later are joined. A topic is read as its publishers offer it: reliable if all do, and with what they keep
     for late joiners if all do. The log time is the arrival in the middleware, the publish time that of the sender. Topics of the types
-    `without` (package/msg/Name) are left out.
+    `without` (package/msg/Name), and those that a pattern of `exclude` (/name/*/name) fits, are left out.
     """
 
     def __init__(
@@ -37,20 +58,27 @@ class Recorder:
         topics: Sequence[str] = (),
         *,
         without: Sequence[str] = (),
+        exclude: Sequence[str] = (),
         custom: Mapping[str, str] | None = None,
     ) -> None:
         """`custom` goes into the bag's metadata. Raises InputError when the bag cannot be made."""
         self._node = node
         self._wanted = frozenset(node.resolve_topic_name(topic) for topic in topics)
         self._without = frozenset(without)
+        self._exclude = tuple(exclude)
         self._readers: dict[str, Subscription] = {}
+        self._channels: dict[str, int] = {}
         self._refused: set[str] = set()
         self.counts: dict[str, int] = {}
         """Messages recorded so far by topic."""
         self.lost = 0
         """Messages that the middleware dropped before they could be recorded."""
         self._writer = BagWriter(path, custom=custom)
-        node.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._group = _Polled()
+        self._looked = 0
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=steady)
+        node.create_timer(DRAIN_PERIOD_S, self._drain, clock=steady)
 
     @property
     def missing(self) -> list[str]:
@@ -59,17 +87,24 @@ class Recorder:
 
     def finish(self) -> None:
         """Finish the bag. Raises InputError when the disk failed; what was written stays readable."""
-        self._writer.close()
+        try:
+            self._drain()
+        finally:
+            self._writer.close()
 
     def _discover(self) -> None:
+        self._looked += 1
+        again = self._looked % round(LOOK_AGAIN_S / DISCOVERY_PERIOD_S) == 0
         for topic, types in self._node.get_topic_names_and_types():
-            if topic in self._refused or self._without.intersection(types) or not self._is_wanted(topic):
+            if (topic in self._readers and not again) or topic in self._refused or not self._is_wanted(topic, types):
                 continue
             offered = [end.qos_profile for end in self._node.get_publishers_info_by_topic(topic)]
             if offered:
                 self._join(topic, types, offered)
 
-    def _is_wanted(self, topic: str) -> bool:
+    def _is_wanted(self, topic: str, types: Sequence[str]) -> bool:
+        if self._without.intersection(types) or any(fnmatchcase(topic, pattern) for pattern in self._exclude):
+            return False
         if self._wanted:
             return topic in self._wanted
         # ROS hides topics with a token that starts with an underscore, those of actions for instance.
@@ -91,28 +126,50 @@ class Recorder:
             # A publisher with less to offer came later; what it sends would not arrive.
             self._node.destroy_subscription(known)
         self.counts.setdefault(topic, 0)
-        events = SubscriptionEventCallbacks(message_lost=self._on_lost)
-        record = self._recording(topic, channel)
-        self._readers[topic] = self._node.create_subscription(message, topic, record, profile, raw=True, event_callbacks=events)
+        self._channels[topic] = channel
+        self._readers[topic] = self._reader(message, topic, profile)
 
-    def _recording(self, topic: str, channel: int) -> Callable[[bytes, Mapping[str, int]], None]:
-        def record(data: bytes, info: Mapping[str, int]) -> None:
-            self._writer.write(channel, data, info["received_timestamp"], info["source_timestamp"])
-            self.counts[topic] += 1
+    def _reader(self, message: type, topic: str, profile: QoSProfile) -> Subscription:
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+        reader = self._node.create_subscription(
+            message, topic, _polled, profile, raw=True, event_callbacks=quiet, callback_group=self._group
+        )
+        lost = EventHandler(
+            callback_group=self._node.default_callback_group,
+            callback=self._on_lost,
+            event_type=QoSSubscriptionEventType.RCL_SUBSCRIPTION_MESSAGE_LOST,
+            parent_impl=reader.handle,
+        )
+        self._node.add_waitable(lost)
+        reader.event_handlers.append(lost)  # goes with its subscription
+        return reader
 
-        return record
+    def _drain(self) -> None:
+        """Write what has come."""
+        for topic, reader in self._readers.items():
+            channel, count = self._channels[topic], 0
+            with reader.handle as handle:
+                while count < _DEPTH and (taken := handle.take_message(reader.msg_type, True)) is not None:
+                    data, info = taken
+                    self._writer.write(channel, data, info["received_timestamp"], info["source_timestamp"])
+                    count += 1
+            self.counts[topic] += count
 
     def _on_lost(self, status: Any) -> None:
         self.lost += status.total_count_change
 
 
+def _polled(data: bytes) -> None:
+    """Subscriptions need a callback; no executor calls it."""
+
+
 class RecorderNode(Node):
     """A node that records and does nothing else; see Recorder."""
 
-    def __init__(self, path: str | Path, topics: Sequence[str] = (), *, custom: Mapping[str, str] | None = None, **ros: Any) -> None:
+    def __init__(self, path: str | Path, topics: Sequence[str] = (), *, exclude: Sequence[str] = (), **ros: Any) -> None:
         """`ros` goes to rclpy's Node. Raises InputError when the bag cannot be made."""
         super().__init__("recorder", **ros)
-        self._recorder = Recorder(self, path, topics, custom=custom)
+        self._recorder = Recorder(self, path, topics, exclude=exclude)
 
     @property
     def counts(self) -> Mapping[str, int]:
