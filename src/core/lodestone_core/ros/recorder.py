@@ -148,8 +148,8 @@ class Recorder:
         """Write what has come."""
         for topic, reader in self._readers.items():
             channel, count = self._channels[topic], 0
-            with reader.handle as handle:
-                while count < _DEPTH and (taken := handle.take_message(reader.msg_type, True)) is not None:
+            with reader.handle:
+                while count < _DEPTH and (taken := reader.handle.take_message(reader.msg_type, True)) is not None:
                     data, info = taken
                     self._writer.write(channel, data, info["received_timestamp"], info["source_timestamp"])
                     count += 1
