@@ -10,7 +10,8 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import EventHandler, QoSSubscriptionEventType, SubscriptionEventCallbacks
+from rclpy.event_handler import QoSSubscriptionEventType, SubscriptionEventCallbacks
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -68,6 +69,7 @@ class Recorder:
         self._exclude = tuple(exclude)
         self._readers: dict[str, Subscription] = {}
         self._channels: dict[str, int] = {}
+        self._losses: dict[str, Any] = {}
         self._refused: set[str] = set()
         self.counts: dict[str, int] = {}
         """Messages recorded so far by topic."""
@@ -134,14 +136,9 @@ class Recorder:
         reader = self._node.create_subscription(
             message, topic, _polled, profile, raw=True, event_callbacks=quiet, callback_group=self._group
         )
-        lost = EventHandler(
-            callback_group=self._node.default_callback_group,
-            callback=self._on_lost,
-            event_type=QoSSubscriptionEventType.RCL_SUBSCRIPTION_MESSAGE_LOST,
-            parent_impl=reader.handle,
-        )
-        self._node.add_waitable(lost)
-        reader.event_handlers.append(lost)  # goes with its subscription
+        with reader.handle:
+            # Not as a callback: an executor that waits for it wakes at each message.
+            self._losses[topic] = rclpy_implementation.EventHandle(reader.handle, QoSSubscriptionEventType.RCL_SUBSCRIPTION_MESSAGE_LOST)
         return reader
 
     def _drain(self) -> None:
@@ -154,9 +151,8 @@ class Recorder:
                     self._writer.write(channel, data, info["received_timestamp"], info["source_timestamp"])
                     count += 1
             self.counts[topic] += count
-
-    def _on_lost(self, status: Any) -> None:
-        self.lost += status.total_count_change
+            with self._losses[topic]:
+                self.lost += self._losses[topic].take_event().total_count_change
 
 
 def _polled(data: bytes) -> None:
