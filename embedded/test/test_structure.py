@@ -57,7 +57,10 @@ def test_dependencies_point_one_way(path: Path) -> None:
     assert not (set(imported(path)) & OURS) - MAY_IMPORT[package] - {package}
 
 
-NODES_OWN = {"_clock", "_context", "_executor", "_handle", "_logger", "_parameters", "_publishers", "_subscriptions", "_timers", "_services"}
+NODES_OWN = {
+    f"_{name}"
+    for name in ["clock", "context", "executor", "handle", "logger", "parameters", "publishers", "subscriptions", "timers", "services"]
+}
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name.endswith("_node.py")], ids=name_of)

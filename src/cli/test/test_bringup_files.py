@@ -43,6 +43,7 @@ PACKAGES = {
 }
 US_ARM_FILES = {"urdf", "calibration_file", "probe_calibration_file", "state_file", "time_calibration"}
 US_ARM_GIVEN = {"stream.port", "clock.latency_s", "rig", "tf_owner", *US_ARM_FILES}
+STEREO_GIVEN = {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "time_calibration", "views.file"}
 PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("aurora", AuroraConfig, {"port"}),
     ("em_registration", RegistrationConfig, {"registration_file"}),
@@ -51,7 +52,7 @@ PARAMETER_FILES: list[tuple[str, type[Any], set[str]]] = [
     ("xray", XrayDriverConfig, {"kind", "video.source", "folder.path", "calibration_file", "time_calibration", "rig"}),
     ("magnetometers", MagnetometersConfig, {"stream.port", "clock.latency_s", "calibration_file", "rig", "time_calibration"}),
     ("us_arm", ArmConfig, US_ARM_GIVEN),
-    ("stereo", StereoConfig, {"left.source", "right.source", "left_calibration", "right_calibration", "rig", "time_calibration", "views.file"}),
+    ("stereo", StereoConfig, STEREO_GIVEN),
 ]
 
 

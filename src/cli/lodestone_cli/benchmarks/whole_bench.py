@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,7 @@ from typing import Any, Final
 
 from lodestone_bench.emulators.control import send_request
 from lodestone_bench.world.epoch import WorldClock, join_world
-from lodestone_cli.benchmarks.em_rig import device_first, known_registration, own_domain
+from lodestone_cli.benchmarks.em_rig import DEVICE_PRIORITY, known_registration, own_domain
 from lodestone_cli.benchmarks.process_memory import descendants
 from lodestone_cli.benchmarks.process_watch import name_of
 from lodestone_cli.demo.processes import running
@@ -38,6 +40,7 @@ RATE_HZ: Final[Mapping[str, float]] = {
 """Messages a second of what a fault benchmark watches; of both cameras together."""
 OFF: Final = ("em", "magnetometers", "stereo", "us_arm", "ultrasound", "xray")
 
+SERIAL_EMULATORS: Final = ("aurora_emulator", "array_emulator", "arm_emulator")
 _STREAMS: Final = ("magnetometers", "us_arm")
 _VIDEOS: Final = ("ultrasound", "xray")
 
@@ -63,10 +66,15 @@ class WholeBench:
         return join_world(self.folder / "world")
 
     def devices_first(self) -> None:
-        """Let the emulated devices wait behind nothing on this machine, where that is allowed."""
+        """Let the emulated serial devices wait behind nothing on this machine, where that is allowed.
+
+        Not those that make images: theirs is real work, and would hold up the drivers. Of a device the main thread alone, which talks: what
+        the array's other thread solves is not due yet.
+        """
         for pid in descendants(self.launcher.pid):
-            if name_of(pid).endswith("_emulator"):
-                device_first(pid)
+            if name_of(pid) in SERIAL_EMULATORS:
+                with contextlib.suppress(OSError):
+                    os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(DEVICE_PRIORITY))
 
     def index_pulses(self) -> list[int]:
         """How often each joint of the arm has passed its index since its counters had power."""

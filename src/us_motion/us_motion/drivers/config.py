@@ -21,9 +21,7 @@ class ArmConfig:
     probe_frame: str = option("us_probe", doc="link of the URDF that the poses are of")
     calibration_file: str = option("", doc="calibration of the joints (kind us_arm); empty: none, and only counts are published")
     probe_calibration_file: str = option("", doc="calibration of the probe (kind us_probe); empty: none, and us_image has no place")
-    time_calibration: str = option(
-        "", doc="calibration file (kind time) with the latency of us_arm/encoders; empty: clock.latency_s"
-    )
+    time_calibration: str = option("", doc="calibration file (kind time) with the latency of us_arm/encoders; empty: clock.latency_s")
     rig: str = option("", doc="name of the bench that the calibrations must be of; empty: any")
     state_file: str = option("", doc="file that keeps the homing while the device keeps its power; empty: none")
     tf_owner: str = option(
