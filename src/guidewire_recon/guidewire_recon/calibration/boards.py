@@ -165,8 +165,6 @@ def _find_checkerboard(image: Image, board: BoardSpec) -> tuple[npt.NDArray[np.i
     size = (board.columns - 1, board.rows - 1)
     found, corners = cv2.findChessboardCornersSB(image, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
     if not found:
-        found, corners = cv2.findChessboardCornersSB(image, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE)
-    if not found:
         return np.zeros(0, dtype=int), np.zeros((0, 2))
     grid = np.asarray(corners, dtype=np.float64).reshape(size[1], size[0], 2)
     # Counted from the end whose first square is black.
