@@ -16,7 +16,7 @@ from lodestone_core.ros import qos
 
 
 class Verdict(NamedTuple):
-    """What one message says. `posed`: it asserts something that may be used; `wrong`: by how much over the tolerance that is, else ""."""
+    """What one message says. `posed`: it asserts something that may be used; `wrong`: what of it is not true, else ""."""
 
     posed: bool
     wrong: str = ""
@@ -95,7 +95,7 @@ def device_probe(devices: Mapping[str, list[Watched]]) -> Iterator[DeviceProbe]:
             seen.messages += 1
             if verdict.posed:
                 seen.posed_s.append(time.monotonic())
-            if verdict.posed and verdict.wrong:
+            if verdict.wrong:
                 seen.wrong.append(verdict.wrong)
 
         return take
