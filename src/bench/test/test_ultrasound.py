@@ -135,8 +135,9 @@ def test_sound_fades_as_the_tissue_attenuates(patient: Patient) -> None:
 
 @pytest.mark.parametrize("slab", [Tissue.BONE, Tissue.GAS])
 def test_bone_and_gas_throw_a_shadow_below_them_alone(patient: Patient, slab: Tissue) -> None:
-    received, loss_db = Uniform(patient, Tissue.LIVER, slab).received(0)
-    levels = Display(FAN, 0).levels_db(received, loss_db, 0)
+    uniform = Uniform(patient, Tissue.LIVER, slab)
+    # Speckle alone scatters by 5.6 dB: the mean of these areas is sure to 1 dB only over several realisations.
+    levels = np.mean([Display(FAN, 0).levels_db(*uniform.received(seed), 0) for seed in range(6)], axis=0)
     shadow, lit, above = levels[150:250, 50:70], levels[150:250, 95:115], levels[40:90, 50:70]
     assert lit.mean() - shadow.mean() > 25.0
     assert abs(above.mean() - levels[40:90, 95:115].mean()) < 1.0

@@ -18,7 +18,7 @@ class BeamConfig:
     thickness_mm: float = option(1.2, unit="mm", doc="thickness of the slice at the focus", minimum=0.0)
     thickening: float = option(0.018, doc="growth of the thickness per mm from the focus", minimum=0.0)
     profile: str = option("gaussian", doc="across the slice", choices=("gaussian", "box"))
-    slices: int = option(5, doc="planes that are summed across the slice", minimum=1, maximum=31)
+    slices: int = option(3, doc="planes that are summed across the slice; each is a third of a live frame's cost", minimum=1, maximum=31)
     echo_gain: float = option(14.0, doc="strength of an interface's echo over its step in impedance", minimum=0.0)
 
 
