@@ -42,8 +42,10 @@ def descendants(pid: int) -> list[int]:
                 parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-    found = [child for child, parent in parents.items() if parent == pid]
-    return found + [below for child in found for below in descendants(child)]
+    found = [pid]
+    for above in found:  # grows as it is walked
+        found += [child for child, parent in parents.items() if parent == above]
+    return found[1:]
 
 
 def usage(pid: int) -> Usage | None:
