@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import cv2
@@ -89,6 +90,18 @@ def test_a_board_behind_the_camera_or_out_of_view_is_not_there() -> None:
     away = at_45_degrees(SMALL)
     away[:3, :3] = away[:3, :3] @ np.diag([1.0, -1.0, -1.0])
     assert np.array_equal(camera.light(away, SMALL), empty)
+
+
+def test_a_face_seen_edge_on_costs_no_more_than_another() -> None:
+    camera = BoardCamera(pinhole(CamerasConfig(), "left"))
+    T = np.eye(4)
+    # Its normal is a degree off the image plane and it lies aslant: its plane meets the horizon within the rectangle around it.
+    T[:3, :3] = Rotation.from_euler("ZX", (45.0, -89.0), degrees=True).as_matrix() @ np.diag([1.0, -1.0, -1.0])
+    T[:3, 3] = (0.0, 0.0, 75.0)
+    began = time.process_time()
+    picture = camera.light(T, CHARUCO)
+    assert np.isfinite(picture).all() and np.abs(picture - camera.light(T, [])).max() > 10.0
+    assert time.process_time() - began < 5.0
 
 
 def test_the_picture_repeats_with_its_number_and_seed() -> None:

@@ -62,7 +62,9 @@ class BoardCamera:
         lamp = np.array(camera.config.light_mm) - middle
         lit = 0.55 + 0.45 * max(float(-normal @ lamp) / float(np.linalg.norm(lamp)), 0.0)
         sharp = np.dstack([plate, plate * (_BLACK + (_WHITE - _BLACK) * white) * lit])
-        disc = camera.defocus_px(distance.astype(np.float64)).astype(np.float32)
+        # Beside the plate its plane may run into the distance, or behind the camera: no blur there is larger than the plate's largest.
+        largest = float(camera.defocus_px(depth).max())
+        disc = np.minimum(np.nan_to_num(camera.defocus_px(distance.astype(np.float64)), nan=largest), largest).astype(np.float32)
         soft = [blurred_by(np.ascontiguousarray(sharp[..., i]), disc * FINE, camera.config.lens_blur_px * FINE, 0.5 * FINE) for i in (0, 1)]
         cover, light = (np.asarray(cv2.resize(one, tuple(high - low), interpolation=cv2.INTER_AREA)) for one in soft)
         picture[window] = picture[window] * (1.0 - cover) + light * self._light[window]

@@ -158,7 +158,9 @@ def test_lost_images_are_counted_by_the_gaps_that_they_leave(rig: Rig) -> None:
     time.sleep(1.0)
     rig.need_a_machine_in_time()
     numbers = np.array([one.number for one in rig.seen], int)
-    assert int((np.diff(numbers) - 1).sum()) == rig.reader.counters.skipped > 4
+    lost = int((np.diff(numbers) - 1).sum())
+    # An image that this machine held up by nearly a period looks like one after a loss: the count is an inference.
+    assert lost > 4 and abs(lost - rig.reader.counters.skipped) <= 2
 
 
 def test_an_unplugged_camera_is_called_missing_and_found_again(rig: Rig) -> None:
