@@ -67,14 +67,14 @@ def arm(world: Mapping[str, Any]) -> Iterator[Quantity]:
     from lodestone_bench.world.arm import ArmWorld
     from lodestone_bench.world.arm_config import ArmConfig
 
-    yield Frame("us_probe", "bench", 50.0, ArmWorld(section_of(world, "arm", ArmConfig), seed_of(world)).T_bench_probe)
+    yield Frame("us_probe", "bench", 20.0, ArmWorld(section_of(world, "arm", ArmConfig), seed_of(world)).T_bench_probe)
 
 
 def patient(world: Mapping[str, Any]) -> Iterator[Quantity]:
     """The liver, rigid part of its motion."""
     from lodestone_bench.patient import Patient, PatientConfig
 
-    yield Frame("liver", "bench", 30.0, Patient(section_of(world, "patient", PatientConfig), seed_of(world)).T_bench_liver)
+    yield Frame("liver", "bench", 20.0, Patient(section_of(world, "patient", PatientConfig), seed_of(world)).T_bench_liver)
 
 
 def wire(world: Mapping[str, Any]) -> Iterator[Quantity]:

@@ -26,7 +26,8 @@ class RecordConfig:
     topics: str = option("", doc="topics with spaces between; empty: all visible ones")
     images: bool = option(True, doc="record images too: some 60 MB/s with two cameras")
     exclude: tuple[str, ...] = option(
-        ("/magnetometers/*/magnetic_field",), doc="patterns of topics that are left out: those that repeat others, and are made on request"
+        ("/magnetometers/*/magnetic_field", "/aurora/*/measured_cp", "/em_registration/*/measured_cp"),
+        doc="patterns of topics that are left out: those that repeat others, and are made on request",
     )
 
 
