@@ -86,13 +86,13 @@ def trial(bench: WholeBench, probe: DeviceProbe, device: str, name: str, fault: 
     """Begin the fault, watch, end it, wait until all is well."""
     probe.reset()
     begin = dict(fault.begin) if fault.end or not fault.lasting else {**fault.begin, "for_s": fault_s}
-    pulses = bench.index_pulses() if fault.until_homed else []
     bench.ask(device, **begin)
+    pulses = bench.index_pulses() if fault.until_homed else []
     probe.spin(fault_s if fault.lasting else 0.0)
     if fault.end:
         bench.ask(device, **fault.end)
     if fault.until_homed:
-        wait_for_index(bench, probe, pulses, fault.until_homed)
+        wait_for_index(bench, probe, bench.index_pulses() if fault.lasting else pulses, fault.until_homed)
     ended_s = time.monotonic()
     seen, period_s = probe.seen[device], bench.period_s(device)
     probe.wait(lambda: well_since(seen.posed_s, ended_s, period_s) is not None, END_S)
@@ -106,11 +106,10 @@ def trial(bench: WholeBench, probe: DeviceProbe, device: str, name: str, fault: 
 
 
 def wait_for_index(bench: WholeBench, probe: DeviceProbe, before: list[int], count: int) -> None:
-    """Until every joint has passed its index so often since `before`, or since its counters began anew."""
+    """Until every joint has passed its index so often since `before`."""
 
     def passed() -> bool:
-        now = bench.index_pulses()
-        return all(after - (start if after >= start else 0) >= count for after, start in zip(now, before, strict=True))
+        return all(after - start >= count for after, start in zip(bench.index_pulses(), before, strict=True))
 
     if not probe.wait(passed, HOMING_S):
         got = f"{bench.index_pulses()} pulses, {before} before"
