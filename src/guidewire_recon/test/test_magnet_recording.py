@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from scipy.io import savemat
 
 from guidewire_recon.calibration.magnet_gains import GainsConfig, fit_gains, residual_of
 from guidewire_recon.formats.magnet_recording import read_magnet_recording
-from guidewire_recon.formats.matlab_table import parse_matlab_table, read_matlab_table
+from guidewire_recon.formats.matlab_table import read_matlab_table
 from guidewire_recon.magnet_field import Magnet, magnet_field
 from lodestone_core.errors import InputError
 from lodestone_core.types import Array
@@ -94,21 +93,22 @@ def test_what_is_missing_or_out_of_order_is_named(tmp_path: Path) -> None:
         read_matlab_table(tmp_path / "none.mat")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
-    path = tmp_path / "a.mat"
-    if not path.exists():
-        mat_file(path, columns(), np.ones((3, 4)))
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 5))):
-        # Not the sizes' high bytes: gigabytes would be asked for, and refused, but slowly.
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 127))
+@pytest.mark.parametrize("seed", [22, 3008, 6159, *range(6)])
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    # The first three break scipy's reader: two of them its whole process.
+    made = np.random.default_rng(0)
+    table = {name: made.normal(size=12) for name in NAMES}
+    table["id"] = np.tile(np.arange(1.0, 5.0), 3)
+    content = bytearray(mat_file(tmp_path / "a.mat", table, np.ones((3, 4))).read_bytes())
+    random = Random(seed)
+    for _ in range(random.randint(1, 5)):
+        content[random.randrange(len(content))] = random.randrange(128)
+    (tmp_path / "b.mat").write_bytes(content[: random.randint(len(content) // 2, len(content))])
     try:
-        plain, table = parse_matlab_table(bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))]), "a.mat")
-        assert isinstance(plain, dict) and table
+        plain, found = read_matlab_table(tmp_path / "b.mat")
+        assert isinstance(plain, dict) and found
     except InputError as error:
-        assert str(error)
+        assert "save it again" in str(error) or "save the recording" in str(error)
 
 
 def simulated(noise: float = 0.0) -> tuple[Array, Array, Array, Array]:

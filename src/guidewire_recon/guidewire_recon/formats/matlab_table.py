@@ -2,12 +2,16 @@
 
 A table is an object: the variable itself holds a reference only, the contents lie in the file's hidden workspace, which is a MAT file of
 its own, less its text header. There the cells of a table's properties follow one another; its columns are the cell with as many entries as
-the cell with its names. Numeric columns are read, all others left out. scipy reads the bytes; nothing in them is executed.
+the cell with its names. Numeric columns are read, all others left out. scipy reads the bytes; nothing in them is executed. It does so in a
+process of its own: some damaged files make its compiled reader (1.17) end the process that reads them.
 """
 
 from __future__ import annotations
 
+import json
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from io import BytesIO
@@ -22,6 +26,8 @@ from lodestone_core.types import Array
 
 _WORKSPACE = "__function_workspace__"
 _MOST_BYTES = 200_000_000
+_LONGEST_S = 60.0
+_REFUSED = 3
 # What scipy's reader raises for damaged files.
 _DAMAGE = (
     ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, AttributeError, EOFError, OSError, NotImplementedError,
@@ -38,7 +44,40 @@ def read_matlab_table(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(str(path), expected="a MATLAB file", got=str(error.strerror), remedy="check the path") from error
-    return parse_matlab_table(data, str(path))
+    return parse_apart(data, str(path))
+
+
+def parse_apart(data: bytes, where: str) -> tuple[dict[str, Array], dict[str, Array]]:
+    """As parse_matlab_table, in a process of its own, which may break."""
+    command = [sys.executable, "-m", "guidewire_recon.formats.matlab_table", where]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=_LONGEST_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(where, expected=f"a file that is read in {_LONGEST_S:g} s", got="more", remedy="save it again (-v7)") from error
+    if done.returncode == _REFUSED:
+        told = json.loads(done.stderr.decode().splitlines()[-1])
+        raise InputError(told["what"], expected=told["expected"], got=told["got"], remedy=told["remedy"])
+    if done.returncode:
+        got = f"one on which its reader breaks (exit code {done.returncode})"
+        raise InputError(where, expected="a MAT file of level 5", got=got, remedy="save it again (-v7)")
+    with np.load(BytesIO(done.stdout), allow_pickle=False) as found:
+        plain, columns = ({name[1:]: found[name] for name in found.files if name[0] == kind} for kind in "pc")
+    return plain, columns
+
+
+def main() -> int:
+    """Standard input to a file of arrays on standard output; for parse_apart."""
+    try:
+        plain, columns = parse_matlab_table(sys.stdin.buffer.read(), sys.argv[1])
+    except InputError as error:
+        told = {name: str(getattr(error, name)) for name in ("what", "expected", "got", "remedy")}
+        sys.stderr.write(json.dumps(told) + "\n")
+        return _REFUSED
+    arrays: dict[str, Any] = {kind + name: value for kind, part in (("p", plain), ("c", columns)) for name, value in part.items()}
+    held = BytesIO()
+    np.savez(held, **arrays)
+    sys.stdout.buffer.write(held.getvalue())
+    return 0
 
 
 def parse_matlab_table(data: bytes, where: str) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -105,3 +144,7 @@ def _cells(workspace: Any) -> list[Any]:
 
 def _text(entry: Any) -> str:
     return str(entry.ravel()[0]) if isinstance(entry, np.ndarray) and entry.dtype.kind == "U" and entry.size == 1 else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
