@@ -87,7 +87,7 @@ def adjust(
     problem = Problem(initial, model.residuals, model.jacobian, group=2, typical=typical)
     # Views that fit nothing make a search without an end; what it has reached by then shows which they are.
     # Terms that are nearly alike (rational_polynomial) take longer to part.
-    iterations = 40 if distortion == "plumb_bob" else 200
+    iterations = 200 if distortion == "rational_polynomial" else 40
     limits = SolverConfig(loss=loss, rotation_length_mm=400.0, observability_ratio=1e-14, max_iterations=iterations, max_rescales=5)
     solution = solve(problem, limits)
     rig = model.rig(solution.values)
