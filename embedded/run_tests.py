@@ -59,18 +59,16 @@ def types() -> Outcome:
 
 def pure() -> Outcome:
     """Tests of pure code with every ROS package made unimportable."""
-    path = ":".join(filter(None, [str(ROOT / "embedded"), os.environ.get("PYTHONPATH", "")]))
-    # A process for each core, a file whole in one of them: fixtures of a file are made once.
-    workers = ["-p", "xdist.plugin", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "loadfile"]
-    arguments = [*workers, "-p", "ros_blocker", "--ignore-glob=*/test/ros/*", "-m", "not ros and not setup", *test_folders()]
-    return pytest(arguments, PYTHONPATH=path)
+    arguments = ["-p", "ros_blocker", "--ignore-glob=*/test/ros/*", "-m", "not ros and not setup", *test_folders()]
+    return pytest(arguments, side_by_side=True)
 
 
 def ros() -> Outcome:
     """Tests of nodes over real DDS, with every message field checked."""
-    domain = str(100 + os.getpid() % 100)
+    domain = str(20 + os.getpid() % 100)
     return pytest(
-        ["-m", "ros", *test_folders()],
+        ["-p", "ros_domains", "-m", "ros", *test_folders()],
+        side_by_side=True,
         **LAYOUT.run_environment(),
         ROS_PYTHON_CHECK_FIELDS="1",
         ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
@@ -97,10 +95,15 @@ def tracked(*suffixes: str) -> list[Path]:
     return [ROOT / name for name in names if Path(name).suffix in suffixes and (ROOT / name).is_file()]
 
 
-def pytest(arguments: list[str], **environment: str) -> Outcome:
-    """Run pytest, show its output as it comes, count what its last line says."""
-    command = [str(PYTHON), "-m", "pytest", "-q", "--durations=5", *arguments]
-    environment = {**os.environ, **ENVIRONMENT, **environment}
+def pytest(arguments: list[str], side_by_side: bool = False, **environment: str) -> Outcome:
+    """Run pytest, show its output as it comes, count what its last line says.
+
+    `side_by_side`: in a process for each of two cores, a file whole in one of them, since fixtures of a file are made once.
+    """
+    workers = ["-p", "xdist.plugin", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "loadfile"] if side_by_side else []
+    command = [str(PYTHON), "-m", "pytest", "-q", "--durations=5", *workers, *arguments]
+    path = ":".join(filter(None, [str(ROOT / "embedded"), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path, **environment}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     last = ""
     for line in process.stdout or ():
