@@ -31,6 +31,9 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
 
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
 
 def run(command: list[str], **environment: str) -> int:
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode
@@ -65,17 +68,17 @@ def pure() -> Outcome:
 
 def ros() -> Outcome:
     """Tests of nodes over real DDS, with every message field checked."""
-    domain = str(20 + os.getpid() % 100)
-    return pytest(
-        ["-p", "ros_domains", "-m", "ros", *test_folders()],
-        side_by_side=True,
+    environment = {
         **LAYOUT.run_environment(),
-        ROS_PYTHON_CHECK_FIELDS="1",
-        ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
-        ROS_DOMAIN_ID=domain,
-        ROS_LOG_DIR=str(ROOT / "out" / "log"),
-        FASTRTPS_DEFAULT_PROFILES_FILE=str(ROOT / "embedded" / "fastdds.xml"),
-    )
+        "ROS_PYTHON_CHECK_FIELDS": "1",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(20 + os.getpid() % 100),
+        "ROS_LOG_DIR": str(ROOT / "out" / "log"),
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "embedded" / "fastdds.xml"),
+    }
+    folders = test_folders()
+    together = pytest(["-p", "ros_domains", "-m", "ros and not alone", *folders], side_by_side=True, **environment)
+    return together + pytest(["-m", "ros and alone", *folders], **environment)
 
 
 def setup() -> Outcome:
@@ -136,7 +139,7 @@ def main() -> int:
         started = time.monotonic()
         outcome = stage()
         lines.append(f"{name:8s} {time.monotonic() - started:6.1f} s  {counted(outcome)}")
-        total = Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped)
+        total += outcome
     print("\n".join(["", *lines]))
     print(counted(total))
     return int(total.failed > 0 or total.passed == 0)

@@ -23,12 +23,12 @@ from em_registration.registration import Registration
 from lodestone_core import se3
 from lodestone_core.ros import qos
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 ROS_OWN = re.compile(r"/rosout|/parameter_events|.*/transition_event|.*/_action/.*")
 PROFILES = {name: profile for name, profile in vars(qos).items() if isinstance(profile, QoSProfile)}
 PROFILES |= {"reliable": qos.reliable(), "latched": qos.latched()}
 CHANNELS = ("/tf", "/tf_static")
-START_UP_S = 30.0
+START_UP_S = 60.0
 UNDISCOVERED = "_NODE_NAME_UNKNOWN_"
 """What rmw says while the endpoint is known and its node is not yet."""
 

@@ -12,7 +12,7 @@ from lodestone_cli.benchmarks import BENCHMARKS
 from lodestone_core.results import Result, load_protocol, run_protocol
 from lodestone_core.yaml_file import dump_yaml
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 PROTOCOLS = Path(__file__).resolve().parents[4] / "evaluation" / "protocols"
 SLACK = {"ms": 3.0, "s": 3.0}
 FAULTS = (
