@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,8 +38,13 @@ class ImageCounts:
     repeats: int = 0
     without_code: int = 0
     last_number: int | None = None
-    latency_ms: dict[int, float] = field(default_factory=dict)
-    """By number: from the acquisition to the callback."""
+    _numbers: array[int] = field(default_factory=lambda: array("Q"))
+    _latencies_ms: array[float] = field(default_factory=lambda: array("f"))
+
+    @property
+    def latency_ms(self) -> dict[int, float]:
+        """By number: from the acquisition to the callback."""
+        return dict(zip(self._numbers, self._latencies_ms, strict=True))
 
     def add(self, code: PixelCode | None, latency_ms: float) -> None:
         """Take one image."""
@@ -50,7 +56,8 @@ class ImageCounts:
             self.lost += max(0, code.number - self.last_number - 1)
             self.repeats += code.number <= self.last_number
         self.last_number = code.number
-        self.latency_ms[code.number] = latency_ms
+        self._numbers.append(code.number)  # twelve bytes an image: memory is watched
+        self._latencies_ms.append(latency_ms)
 
 
 def first_row(data: bytes) -> NDArray[np.uint8]:
