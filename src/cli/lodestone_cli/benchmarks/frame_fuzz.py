@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from guidewire_recon.drivers.array_frames import Measurement, parse
+from lodestone_cli.benchmarks.damage import COMMON, LAST, Damage
 from lodestone_cli.benchmarks.reply_fuzz import bitwise_crc
 from lodestone_core.device.framing import FrameDecoder
 
@@ -84,62 +85,12 @@ def whole(frame: bytes) -> bytes | None:
     return data[:-2] if len(data) > 2 and bitwise_crc(data[:-2]) == int.from_bytes(data[-2:], "little") else None
 
 
-def _flip_bits(random: Random, frame: bytes, other: bytes) -> bytes:
-    damaged = bytearray(frame)
-    for _ in range(random.randint(1, 8)):
-        at = random.randrange(8 * len(damaged))
-        damaged[at // 8] ^= 1 << at % 8
-    return bytes(damaged)
-
-
-def _replace_bytes(random: Random, frame: bytes, other: bytes) -> bytes:
-    at, length = random.randrange(len(frame)), random.randint(1, 16)
-    return frame[:at] + random.randbytes(len(frame[at : at + length])) + frame[at + length :]
-
-
-def _truncate(random: Random, frame: bytes, other: bytes) -> bytes:
-    return frame[: random.randrange(len(frame))]
-
-
-def _lose_head(random: Random, frame: bytes, other: bytes) -> bytes:
-    return frame[random.randint(1, len(frame)) :]
-
-
-def _lose_middle(random: Random, frame: bytes, other: bytes) -> bytes:
-    begin, end = sorted((random.randrange(len(frame)), random.randrange(len(frame) + 1)))
-    return frame[:begin] + frame[end:]
-
-
-def _insert(random: Random, frame: bytes, other: bytes) -> bytes:
-    at = random.randrange(len(frame) + 1)
-    return frame[:at] + random.randbytes(random.randint(1, 24)) + frame[at:]
-
-
 def _lose_one(random: Random, frame: bytes, other: bytes) -> bytes:
     at = random.randrange(len(frame))
     return frame[:at] + frame[at + 1 :]
 
 
-def _splice(random: Random, frame: bytes, other: bytes) -> bytes:
-    return frame[: random.randrange(len(frame))] + other[random.randrange(len(other)) :]
-
-
-def _noise(random: Random, frame: bytes, other: bytes) -> bytes:
-    return random.randbytes(random.randint(1, 300))
-
-
-Damage = Callable[[Random, bytes, bytes], bytes]
-DAMAGES: dict[str, Damage] = {
-    "bits flipped": _flip_bits,
-    "bytes replaced": _replace_bytes,
-    "truncated": _truncate,
-    "head lost": _lose_head,
-    "middle lost": _lose_middle,
-    "bytes inserted": _insert,
-    "one byte lost": _lose_one,
-    "two spliced": _splice,
-    "noise": _noise,
-}
+DAMAGES: dict[str, Damage] = {**COMMON, "one byte lost": _lose_one, **LAST}
 
 
 def fuzz_frames(count: int, seed: int, progress: Callable[[int], None] = lambda done: None) -> FrameFuzzReport:

@@ -19,6 +19,7 @@ from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_stream import ReplyStream
 from em_registration.drivers.readings import sample_of
 from em_registration.drivers.tools import Tool
+from lodestone_cli.benchmarks.damage import COMMON, LAST, Damage
 from lodestone_core.device.crc16 import crc16
 
 _GOOD_REPLIES = 64
@@ -93,62 +94,11 @@ def _unit(random: Random) -> list[float]:
     return [value / length for value in q]
 
 
-def _flip_bits(random: Random, reply: bytes, other: bytes) -> bytes:
-    damaged = bytearray(reply)
-    for _ in range(random.randint(1, 8)):
-        at = random.randrange(8 * len(damaged))
-        damaged[at // 8] ^= 1 << at % 8
-    return bytes(damaged)
-
-
-def _replace_bytes(random: Random, reply: bytes, other: bytes) -> bytes:
-    at = random.randrange(len(reply))
-    length = random.randint(1, 16)
-    return reply[:at] + random.randbytes(len(reply[at : at + length])) + reply[at + length :]
-
-
-def _truncate(random: Random, reply: bytes, other: bytes) -> bytes:
-    return reply[: random.randrange(len(reply))]
-
-
-def _lose_head(random: Random, reply: bytes, other: bytes) -> bytes:
-    return reply[random.randint(1, len(reply)) :]
-
-
-def _lose_middle(random: Random, reply: bytes, other: bytes) -> bytes:
-    begin, end = sorted((random.randrange(len(reply)), random.randrange(len(reply) + 1)))
-    return reply[:begin] + reply[end:]
-
-
-def _insert(random: Random, reply: bytes, other: bytes) -> bytes:
-    at = random.randrange(len(reply) + 1)
-    return reply[:at] + random.randbytes(random.randint(1, 24)) + reply[at:]
-
-
 def _wrong_length(random: Random, reply: bytes, other: bytes) -> bytes:
     return reply[:2] + random.randbytes(2) + reply[4:]
 
 
-def _splice(random: Random, reply: bytes, other: bytes) -> bytes:
-    return reply[: random.randrange(len(reply))] + other[random.randrange(len(other)) :]
-
-
-def _noise(random: Random, reply: bytes, other: bytes) -> bytes:
-    return random.randbytes(random.randint(1, 300))
-
-
-Damage = Callable[[Random, bytes, bytes], bytes]
-DAMAGES: dict[str, Damage] = {
-    "bits flipped": _flip_bits,
-    "bytes replaced": _replace_bytes,
-    "truncated": _truncate,
-    "head lost": _lose_head,
-    "middle lost": _lose_middle,
-    "bytes inserted": _insert,
-    "wrong length": _wrong_length,
-    "two spliced": _splice,
-    "noise": _noise,
-}
+DAMAGES: dict[str, Damage] = {**COMMON, "wrong length": _wrong_length, **LAST}
 
 
 def fuzz_replies(count: int, seed: int, progress: Callable[[int], None] = lambda done: None) -> FuzzReport:
