@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lodestone_bench.emulators.control import send_request
+from lodestone_bench.emulators.request_fields import Nothing
 from lodestone_bench.emulators.stream_device import HELLO_REQUEST, StreamDevice, StreamDeviceConfig
-from lodestone_bench.emulators.stream_requests import Nothing, Requests
+from lodestone_bench.emulators.stream_requests import Requests
 from lodestone_bench.emulators.stuffing import HostBytes, framed, unframed
 from lodestone_core.device.faults import Cause
 from lodestone_core.device.framing import FrameDecoder, encode_frame
@@ -219,8 +220,12 @@ def test_wrong_baud_is_noise_and_its_correction_brings_the_records_back(bench: C
     b.more(10)
     b.do("baud", value=115200)
     b.wait(lambda: b.driver.status.cause is Cause.NOISE)
+    known = len(b.records)
     b.do("clear")
     b.wait(lambda: b.driver.status.streaming)
+    b.more(3)
+    numbers = [number for number, *_ in b.records[known:]]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "nothing of the noise was taken for a record"
 
 
 def test_half_the_rate_and_a_slow_line_show_in_the_times(bench: Callable[..., Bench]) -> None:

@@ -127,7 +127,7 @@ def test_a_process_that_ignores_the_interrupt_is_ended_when_it_comes_again(
 
 def test_a_program_that_cannot_start_is_a_failure_and_not_a_crash(prefix: Any, launch_file: Write, start: Start) -> None:
     prefix.add("tools", "broken", "#!/no/such/interpreter\n")
-    prefix.add("tools", "waits", WAITS)
+    prefix.add("tools", "waits", "exec sleep 60")
     waits = "- node: {pkg: tools, exec: waits}\n"
     actions = f"{waits}- node: {{pkg: tools, exec: broken, on_exit: shutdown}}\n{waits}"
     runner = start(launch_file(actions))

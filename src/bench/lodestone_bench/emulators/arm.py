@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from lodestone_bench.emulators.encoders import Encoders
+from lodestone_bench.emulators.request_fields import Nothing
 from lodestone_bench.emulators.stream_device import StreamDeviceConfig
 from lodestone_bench.emulators.stream_main import Emulator, Given, run_emulator
-from lodestone_bench.emulators.stream_requests import Nothing, Requests
+from lodestone_bench.emulators.stream_requests import Requests
 from lodestone_bench.world.arm import JOINTS, ArmWorld
 from lodestone_bench.world.arm_config import ArmConfig
 from lodestone_bench.world.sections import section_of

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lodestone_bench.emulators.aurora_device import AuroraDevice
 from lodestone_bench.emulators.aurora_ports import Condition
 from lodestone_bench.emulators.aurora_statistics import state, statistics
+from lodestone_bench.emulators.request_fields import For, Junk, Nothing, SlowLine
 from lodestone_bench.faults import REPLY_FAULTS, ReplyFault
 from lodestone_bench.sources.scripted import ScriptedSource
 from lodestone_core.config import REQUIRED, load_config, option
@@ -39,37 +40,11 @@ class WarningReply(ReplyFault):
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """A request without fields."""
-
-
-@dataclass(frozen=True, slots=True)
 class Unplug:
     """The port vanishes."""
 
     replug_after_s: float | None = option(None, unit="s", doc="when it comes back; null for on request only", minimum=0.0)
     power_cycle: bool = option(False, doc="the device loses its state too; otherwise it stays at its rate and goes on tracking")
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """Nothing goes either way; then all goes on."""
-
-    for_s: float = option(1.0, unit="s", doc="for how long", minimum=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class SlowLine:
-    """Replies come at a lower pace than the baud rate allows."""
-
-    bits_per_s: float | None = option(None, unit="bit/s", doc="pace; null for that of the baud rate", minimum=100.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Junk:
-    """Random bytes come that nobody asked for."""
-
-    bytes: int = option(16, doc="how many", minimum=1, maximum=4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +144,7 @@ def _junk(emulator: AuroraEmulator, fields: Junk) -> None:
     emulator.send_junk(fields.bytes)
 
 
-def _stall(emulator: AuroraEmulator, fields: Stall) -> None:
+def _stall(emulator: AuroraEmulator, fields: For) -> None:
     emulator.line.stall(emulator.clock(), fields.for_s)
     emulator.events["stall"] += 1
 
@@ -253,7 +228,7 @@ _KINDS: dict[str, tuple[type[Any], _Perform]] = {
     "garble_command": (ReplyFault, partial(_reply_fault, name="garble_command")),
     "clear": (Nothing, _clear),
     "junk": (Junk, _junk),
-    "stall": (Stall, _stall),
+    "stall": (For, _stall),
     "slow_line": (SlowLine, _slow_line),
     "unplug": (Unplug, _unplug),
     "replug": (Nothing, lambda emulator, fields: emulator.replug()),

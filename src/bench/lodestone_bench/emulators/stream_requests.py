@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lodestone_bench.emulators.request_fields import For, Junk, Nothing, SlowLine
 from lodestone_bench.faults import REPLY_FAULTS, ReplyFault
 from lodestone_core.config import load_config, option
 from lodestone_core.errors import InputError
@@ -19,37 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """A request without fields."""
-
-
-@dataclass(frozen=True, slots=True)
 class Unplug:
     """The port vanishes; the device loses its power with it unless it has its own."""
 
     replug_after_s: float | None = option(None, unit="s", doc="when it comes back; null for on request only", minimum=0.0)
     restart: bool = option(True, doc="the device begins anew, its counters at 0")
-
-
-@dataclass(frozen=True, slots=True)
-class For:
-    """Something that lasts."""
-
-    for_s: float = option(1.0, unit="s", doc="for how long", minimum=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class SlowLine:
-    """Frames come at a lower pace than the baud rate allows."""
-
-    bits_per_s: float | None = option(None, unit="bit/s", doc="pace; null for that of the baud rate", minimum=100.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Junk:
-    """Random bytes come that nobody asked for."""
-
-    bytes: int = option(16, doc="how many", minimum=1, maximum=4096)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lodestone_bench.emulators.request_fields import Nothing
 from lodestone_core.config import load_config, option
 from lodestone_core.errors import InputError
 
@@ -30,11 +31,6 @@ class VideoConfig:
     def period_s(self) -> float:
         """World seconds from image to image."""
         return 1.0 / (self.rate_hz * (1.0 + self.drift_ppm * 1e-6))
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """A request without fields."""
 
 
 @dataclass(frozen=True, slots=True)

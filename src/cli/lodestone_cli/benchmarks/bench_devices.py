@@ -52,7 +52,9 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         with bench_listener(bag, images, clock, record_images=config.record_images) as listener:
             wait_for_all(bench, listener, [*SERIAL, *images])
             listener.spin(config.settle_s)
+            before = not_taken(bench, config)
             began_ns, watch = time.time_ns(), measured(bench, listener, config, progress)
+            missed = {name: count - before[name] for name, count in not_taken(bench, config).items()}
             counts: dict[str, Any] = {} if listener.probe is None else dict(listener.probe.counts)
     found = {topic: numbers_in(bag, topic, field, began_ns) for topic, field in SERIAL.items()}
     if config.record_images:
@@ -63,6 +65,7 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         *serial_rows(found, case, config.duration_s),
         *image_rows(counts, case, config.duration_s),
         *load_rows(watch.loads(), case),
+        *(Row("live", f"{case}: {name}", "images_not_taken", float(count), "", 1) for name, count in missed.items()),
         Row("live", case, "idle_load", load, "%", 1),
     ]
     picture = bench_at_a_glance(out / "bench.png", {})
@@ -76,6 +79,12 @@ def wait_for_all(bench: WholeBench, listener: BenchListener, topics: list[str]) 
         silent = [topic for topic in topics if not listener.heard([topic])]
         raise InputError("bench", expected=f"data within {START_S:g} s", got=f"none on {', '.join(silent)}", remedy=f"see {bench.log}")
     bench.devices_first()
+
+
+def not_taken(bench: WholeBench, config: DevicesConfig) -> dict[str, int]:
+    """Images that the emulated cameras have not taken so far: numbers that are missing, and lost by nobody."""
+    devices = [device for device in ("stereo", "ultrasound", "xray") if device not in config.off]
+    return {f"{device}/{name}": count for device in devices for name, count in bench.images_not_taken(device).items()}
 
 
 def measured(bench: WholeBench, listener: BenchListener, config: DevicesConfig, progress: Progress | None) -> ProcessWatch:

@@ -40,6 +40,9 @@ RATE_HZ: Final[Mapping[str, float]] = {
 """Messages a second of what a fault benchmark watches; of both cameras together."""
 OFF: Final = ("em", "magnetometers", "stereo", "us_arm", "ultrasound", "xray")
 
+VIDEO_EMULATORS: Final = ("stereo_emulator", "ultrasound_emulator", "xray_emulator")
+VIDEO_PRIORITY: Final = 5
+"""Below the nodes' (`em_rig.REALTIME_PRIORITY`)."""
 SERIAL_EMULATORS: Final = ("aurora_emulator", "array_emulator", "arm_emulator")
 _STREAMS: Final = ("magnetometers", "us_arm")
 _VIDEOS: Final = ("ultrasound", "xray")
@@ -66,15 +69,23 @@ class WholeBench:
         return join_world(self.folder / "world")
 
     def devices_first(self) -> None:
-        """Let the emulated serial devices wait behind nothing on this machine, where that is allowed.
+        """Let the emulated devices wait behind little on this machine, where that is allowed: real ones are not on it.
 
-        Not those that make images: theirs is real work, and would hold up the drivers. Of a device the main thread alone, which talks: what
-        the array's other thread solves is not due yet.
+        Serial ones wait behind nothing; those that make images behind the nodes in real time alone, since theirs is real work that would hold
+        up the drivers. Of a device the main thread, which talks: what the array's other thread solves is not due yet.
         """
         for pid in descendants(self.launcher.pid):
-            if name_of(pid) in SERIAL_EMULATORS:
+            priority = {**dict.fromkeys(SERIAL_EMULATORS, DEVICE_PRIORITY), **dict.fromkeys(VIDEO_EMULATORS, VIDEO_PRIORITY)}.get(
+                name_of(pid)
+            )
+            if priority is not None:
                 with contextlib.suppress(OSError):
-                    os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(DEVICE_PRIORITY))
+                    os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(priority))
+
+    def images_not_taken(self, device: str) -> dict[str, int]:
+        """Images that each emulated camera of a device could not make in time, or was not run to make, since its start."""
+        devices = self.ask(device, do="statistics")["devices"]
+        return {name: int(each["frames_missed"]) for name, each in devices.items()}
 
     def index_pulses(self) -> list[int]:
         """How often each joint of the arm has passed its index since its counters had power."""

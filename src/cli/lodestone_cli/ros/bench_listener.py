@@ -54,7 +54,8 @@ class BenchListener:
 def bench_listener(bag: Path, images: Sequence[str], clock: WorldClock, *, record_images: bool) -> Iterator[BenchListener]:
     """A listener on the DDS domain of the environment that records into the new `bag`, whole when this ends."""
     usual = os.sched_getscheduler(0), os.sched_getparam(0)
-    use_realtime_priority()  # as the nodes that it listens to: what it cannot take in for want of a processor is no loss of theirs
+    if not record_images:  # a recorder runs as usual; who only counts is as urgent as the nodes, lest what it misses is called their loss
+        use_realtime_priority()
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("bench_listener", context=context, start_parameter_services=False)

@@ -9,7 +9,7 @@ import select
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import serial
@@ -38,6 +38,10 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give the line back; never raises."""
+
+
+Connect = Callable[[str, int], Transport]
+"""Opens a port at a baud rate. Raises DriverFault that says why it cannot."""
 
 
 class Clock(Protocol):

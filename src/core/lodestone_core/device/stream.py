@@ -19,11 +19,9 @@ from typing import Final, NamedTuple
 from lodestone_core.config import option
 from lodestone_core.device.faults import REMEDIES, Cause, DriverFault
 from lodestone_core.device.framing import FrameCounters, FrameDecoder, encode_frame
-from lodestone_core.device.serial_port import Clock, Transport
+from lodestone_core.device.serial_port import Clock, Connect, Transport
 from lodestone_core.device.trace import read_trace
 from lodestone_core.time import NS_PER_S, s_from_ns
-
-Connect = Callable[[str, int], Transport]
 
 _READ_S: Final = 0.05
 _FULL_READ: Final = 4096

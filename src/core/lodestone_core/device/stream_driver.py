@@ -1,20 +1,15 @@
-"""The one thread of a driver for a device that streams: runs the session until it is told to stop."""
+"""The driver of a device that streams: its session on a thread."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import Final
 
-from lodestone_core.device.faults import Stopped
-from lodestone_core.device.serial_port import SerialTransport, SystemClock
-from lodestone_core.device.stream import Connect, StreamConfig, StreamSession, StreamStatus, Take, nothing_to_ask
-from lodestone_core.device.trace import STOPPED, TraceWriter, traced
-
-_JOIN_S: Final = 3.0
+from lodestone_core.device.device_thread import DeviceThread
+from lodestone_core.device.serial_port import Connect, SerialTransport
+from lodestone_core.device.stream import StreamConfig, StreamSession, StreamStatus, Take, nothing_to_ask
 
 
-class StreamDriver:
+class StreamDriver(DeviceThread):
     """Begins on `start`, recovers by itself, ends on `stop`.
 
     All callbacks run on the driver's thread and must return at once: `take` with each body, `request` for what is to be sent, `on_news`
@@ -30,52 +25,18 @@ class StreamDriver:
         request: Callable[[], bytes] = nothing_to_ask,
     ) -> None:
         """Raises InputError when the trace file cannot be written."""
-        self._stop = threading.Event()
-        self._on_news = on_news
-        self.clock = SystemClock(self._stop)
-        self._trace = TraceWriter(config.trace_file, self.clock, config.trace_max_mb) if config.trace_file else None
-        opened = traced(connect, self._trace) if self._trace else connect
-        self.session = StreamSession(config, take, opened, self.clock, request)
-        self._crash: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
+        super().__init__("stream", on_news, connect, config.trace_file, config.trace_max_mb)
+        self.session = StreamSession(config, take, self._connect, self.clock, request)
 
     @property
     def status(self) -> StreamStatus:
         """What the session says about itself."""
         return self.session.status
 
-    def start(self) -> None:
-        """Begin to look for the device."""
-        self._thread.start()
+    def _step(self) -> bool:
+        before = self.status
+        self.session.step()
+        return self.status is not before
 
-    def stop(self) -> None:
-        """Give the port back; waits for that up to three seconds."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_S)
-
-    def check(self) -> None:
-        """Raises what ended the driver's thread, if anything did."""
-        if self._crash is not None:
-            raise self._crash
-
-    def _run(self) -> None:
-        try:
-            status = self.status
-            while not self._stop.is_set():
-                self.session.step()
-                if self.status is not status:
-                    status = self.status
-                    self._on_news()
-        except Stopped:
-            pass
-        except Exception as error:
-            # Raised again by `check`, on the thread that can end the process in order.
-            self._crash = error
-            self._on_news()
-        finally:
-            if self._trace is not None:
-                self._trace.write("!", STOPPED)
-            self.session.close()
-            if self._trace is not None:
-                self._trace.close()
+    def _close(self) -> None:
+        self.session.close()

@@ -27,11 +27,9 @@ from em_registration.drivers.polling import Poller
 from em_registration.drivers.ports import discover
 from em_registration.drivers.tools import Names, Tool
 from lodestone_core.device.faults import Cause, DriverFault
-from lodestone_core.device.serial_port import Clock, Transport
+from lodestone_core.device.serial_port import Clock, Connect, Transport
 from lodestone_core.time import ns_from_s
 from lodestone_core.types import TrackedFrame
-
-Connect = Callable[[str, int], Transport]
 
 _PORT_BITS: Final = SystemStatus.PORT_OCCUPIED | SystemStatus.PORT_UNOCCUPIED
 _FAULT_BITS: Final = SystemStatus.HARDWARE_FAILURE | SystemStatus.RECOVERABLE

@@ -12,8 +12,8 @@ from guidewire_recon.drivers.array_tracker import ArrayTracker
 from guidewire_recon.drivers.config import MagnetometersConfig
 from guidewire_recon.drivers.sensor_watch import SensorWatch
 from guidewire_recon.types import ArraySample
-from lodestone_core.device.serial_port import Clock, SerialTransport, SystemClock
-from lodestone_core.device.stream import Arrival, Connect, StreamStatus
+from lodestone_core.device.serial_port import Clock, Connect, SerialTransport, SystemClock
+from lodestone_core.device.stream import Arrival, StreamStatus
 from lodestone_core.device.stream_driver import StreamDriver
 
 OnSample = Callable[[ArraySample], None]

@@ -22,7 +22,7 @@ The file is of kind `magnetometers` (lodestone_core/calibration_file.py); its `v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -133,6 +133,12 @@ class Calibrator:
         self._background_T = calibration.background_T if subtract_background else np.zeros_like(calibration.bias_T)
         # A slope of zero holds at any temperature, also at one that was not measured.
         self._sloped = (calibration.slope_T_per_K != 0.0).any(axis=1)
+        self.withhold(())
+
+    def withhold(self, sensors: Iterable[int]) -> None:
+        """From now on these sensors count as having no calibration: theirs was found not to hold. Any thread may say so."""
+        known = self.calibration.known.copy()
+        known[list(sensors)] = False
         self._uncalibrated = np.where(known, 0, int(SensorStatus.UNCALIBRATED)).astype(np.uint16)
 
     def field_T(self, raw: Counts | Array, temperature_degc: Array) -> Array:

@@ -44,11 +44,13 @@ class LoadedCalibration:
         self.applied = True
         return self._calibrator.apply(sample)
 
-    def exchanged_axes(self, health: Health) -> dict[int, str]:
-        """How the axes of a sensor are exchanged or inverted, by its index."""
+    def check_axes(self, health: Health) -> dict[int, str]:
+        """How the axes of a sensor are exchanged or inverted, by its index; its field is withheld for as long as they are."""
         if not self.applied or self.misfit or len(health.latest) != self.calibration.count:
             return {}
-        return exchanged_axes(health.mean_counts, health.temperature_degc, self.calibration)
+        found = exchanged_axes(health.mean_counts, health.temperature_degc, self.calibration)
+        self._calibrator.withhold(found)
+        return found
 
     def noise_T(self, hello: Hello | None) -> Array:
         """Standard deviation of one axis of each sensor (n,): the configuration's, else measured, else that of the drive."""

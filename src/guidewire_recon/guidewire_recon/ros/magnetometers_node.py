@@ -102,7 +102,7 @@ class MagnetometersNode(LodestoneNode[MagnetometersConfig]):
         health = self._health.take()
         if health is None:
             return
-        axes = {} if self._calibration is None else self._calibration.exchanged_axes(health)
+        axes = {} if self._calibration is None else self._calibration.check_axes(health)
         for index in range(len(health.latest)):
             self._put(f"s{index:02d}", sensor_report(health, index, axes.get(index, "")))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -153,6 +154,8 @@ def test_a_board_that_measures_half_as_often_as_it_says_is_named(desk: Callable[
     d.more(20)
     d.do("rate", factor=0.5)
     d.wait(lambda: any("device announces 100 Hz" in note for note in d.driver.status.notes))
+    (note,) = [note for note in d.driver.status.notes if "device announces 100 Hz" in note]
+    assert 45.0 < float(re.findall(r"([\d.]+) Hz come", note)[0]) < 90.0, "the rate of the last records, falling to half"
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,12 @@ def test_exchanged_axes_are_named(desk: Callable[..., Desk]) -> None:
     d.do("axes", sensor=7, axes="yXz")
     d.wait(lambda: d.says("s07", "axes of s07 are permuted or inverted: its x, y, z come as y, -x, z"))
     d.wait(lambda: d.says("s06", "usable"))
+    assert not any(d.says(f"s{index:02d}", "permuted") for index in range(16) if index != 7)
+    d.wait(lambda: not d.arrays[-1].sensors[7].valid)
+    assert [each.index for each in d.arrays[-1].sensors if not each.valid] == [7] and np.isnan(d.arrays[-1].sensors[7].field).all()
+    assert d.arrays[-1].sensors[7].status == MagnetometerSample.STATUS_UNCALIBRATED and d.raw[-1].sensors[7].valid
+    d.do("clear")
+    d.wait(lambda: d.arrays[-1].sensors[7].valid)
 
 
 def test_without_a_calibration_only_raw_data_go_out(desk: Callable[..., Desk], tmp_path: Path) -> None:

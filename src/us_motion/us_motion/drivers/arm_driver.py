@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from lodestone_core.device.serial_port import SerialTransport
-from lodestone_core.device.stream import Arrival, Connect, StreamStatus
+from lodestone_core.device.serial_port import Connect, SerialTransport
+from lodestone_core.device.stream import Arrival, StreamStatus
 from lodestone_core.device.stream_driver import StreamDriver
 from us_motion.drivers.arm_files import Arm
 from us_motion.drivers.arm_tracker import ArmTracker
