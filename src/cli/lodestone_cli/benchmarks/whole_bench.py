@@ -71,13 +71,12 @@ class WholeBench:
     def devices_first(self) -> None:
         """Let the emulated devices wait behind little on this machine, where that is allowed: real ones are not on it.
 
-        Serial ones wait behind nothing; those that make images behind the nodes in real time alone, since theirs is real work that would hold
-        up the drivers. Of a device the main thread, which talks: what the array's other thread solves is not due yet.
+        Serial ones wait behind nothing; those that make images behind the nodes in real time, since theirs is real work that would hold up
+        the drivers. Of a device the main thread, which talks: what the array's other thread solves is not due yet.
         """
+        priorities = {**dict.fromkeys(SERIAL_EMULATORS, DEVICE_PRIORITY), **dict.fromkeys(VIDEO_EMULATORS, VIDEO_PRIORITY)}
         for pid in descendants(self.launcher.pid):
-            priority = {**dict.fromkeys(SERIAL_EMULATORS, DEVICE_PRIORITY), **dict.fromkeys(VIDEO_EMULATORS, VIDEO_PRIORITY)}.get(
-                name_of(pid)
-            )
+            priority = priorities.get(name_of(pid))
             if priority is not None:
                 with contextlib.suppress(OSError):
                     os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(priority))
