@@ -27,7 +27,7 @@ from lodestone_core.pace import Pace
 from lodestone_core.ros import qos
 from lodestone_core.ros.player import PlayerNode, profile_of
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 T0 = 1_700_000_000_000_000_000
 COUNT, PERIOD_NS = 100, 10_000_000

@@ -24,7 +24,7 @@ from lodestone_core.ros import qos
 from lodestone_core.ros.recorder import RecorderNode
 from lodestone_core.ros.run import run
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 

@@ -24,7 +24,7 @@ from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import stamp_from_msg
 from lodestone_msgs.msg import TrackedTool, TrackedTools
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 control = pytest.importorskip("lodestone_bench.emulators.control")
 SCRIPT = {
     "bodies": {"wand": {"center_mm": [10.0, -20.0, -150.0]}},
