@@ -23,7 +23,7 @@ from lodestone_bench.emulators.stereo import main as stereo_main
 from lodestone_bench.emulators.video_config import REQUESTS, VideoConfig, parse_request
 from lodestone_bench.emulators.video_emulator import VideoEmulator
 from lodestone_bench.emulators.video_server import VideoServer
-from lodestone_bench.emulators.video_socket import VideoSocket, stream_header
+from lodestone_bench.emulators.video_socket import VideoSocket
 from lodestone_core.errors import InputError
 
 WIDTH, HEIGHT, RATE = 160, 40, 50.0
@@ -63,7 +63,7 @@ class Bench:
 
     def __init__(self, folder: Path, width: int = WIDTH, height: int = HEIGHT, **config: Any) -> None:
         self.url, self.control = f"unix:{folder}/camera", folder / "control"
-        self.device = VideoServer(MovingPattern(width, height), self.url, VideoConfig(**{"rate_hz": RATE, **config}))
+        self.device = VideoServer(MovingPattern(width, height), self.url, VideoConfig(**{"rate_hz": RATE, "times": False, **config}))
         began = time.monotonic()
         self.clock: Callable[[], float] = lambda: time.monotonic() - began
         self.emulator = VideoEmulator({"camera": self.device}, self.clock, self.control)
@@ -121,11 +121,6 @@ def test_the_pixel_code_bit_by_bit() -> None:
 )
 def test_an_image_without_code_has_none(image: np.ndarray) -> None:
     assert read_code(image) is None
-
-
-@pytest.mark.parametrize(("rate", "text"), [(10.0, b"F10:1"), (29.97, b"F2997:100"), (0.5, b"F1:2"), (59.94, b"F2997:50")])
-def test_the_first_line_is_that_of_yuv4mpeg(rate: float, text: bytes) -> None:
-    assert stream_header(64, 48, rate) == b"YUV4MPEG2 W64 H48 " + text + b" Ip A1:1 Cmono\n"
 
 
 def test_images_come_one_after_the_other_at_the_times_that_they_carry(bench: Callable[..., Bench]) -> None:
@@ -328,7 +323,7 @@ def test_a_tcp_address_serves_as_well() -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    device = VideoServer(MovingPattern(WIDTH, HEIGHT), f"tcp://127.0.0.1:{port}", VideoConfig(rate_hz=RATE))
+    device = VideoServer(MovingPattern(WIDTH, HEIGHT), f"tcp://127.0.0.1:{port}", VideoConfig(rate_hz=RATE, times=False))
     emulator = VideoEmulator({"": device}, time.monotonic)
     emulator.open()
     thread = threading.Thread(target=emulator.run)

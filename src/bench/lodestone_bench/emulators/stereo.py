@@ -1,4 +1,4 @@
-"""`stereo_emulator`: the two cameras of the guidewire bench, each as Y4M at an address of its own, one process for both. No ROS.
+"""`stereo_emulator`: the two cameras of the guidewire bench, each as video at an address of its own, one process for both. No ROS.
 
 Examples:
     stereo_emulator --left unix:/dev/shm/left --right unix:/dev/shm/right --control /dev/shm/stereo.control

@@ -1,4 +1,4 @@
-"""`ultrasound_emulator`: the screen of an ultrasound machine as Y4M at an address. No ROS.
+"""`ultrasound_emulator`: the screen of an ultrasound machine as video at an address. No ROS.
 
 Examples:
     ultrasound_emulator --url unix:/dev/shm/ultrasound --control /dev/shm/ultrasound.control

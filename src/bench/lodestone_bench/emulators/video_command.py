@@ -44,6 +44,7 @@ def add_video_options(parser: argparse.ArgumentParser, rate_hz: float) -> None:
     parser.add_argument("--rate", type=float, default=rate_hz, help="images a second")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="from the acquisition to the first byte on the way")
     parser.add_argument("--drift-ppm", type=float, default=0.0, help="how much too fast the device's clock runs")
+    parser.add_argument("--no-times", action="store_true", help="send images without times (Y4M in place of IVF)")
     parser.add_argument("--no-code", action="store_true", help="leave number and time out of the first pixels")
     parser.add_argument("--send", help="send this request to the emulator at --control, print its answer, and end")
 
@@ -71,7 +72,8 @@ def serve(
 
 
 def _emulator(options: argparse.Namespace, devices: Mapping[str, VideoDevice], make: Callable[..., VideoEmulator]) -> VideoEmulator:
-    values = {"rate_hz": options.rate, "latency_s": 1e-3 * options.latency_ms, "drift_ppm": options.drift_ppm, "code": not options.no_code}
+    manners = {"times": not options.no_times, "code": not options.no_code}
+    values = {"rate_hz": options.rate, "latency_s": 1e-3 * options.latency_ms, "drift_ppm": options.drift_ppm, **manners}
     config = load_config(VideoConfig, values, "options")
     world = read_world(Path(options.world) if options.world else None)
     clock = WorldClock(time.monotonic_ns()) if options.clock is None else join_world(options.clock)

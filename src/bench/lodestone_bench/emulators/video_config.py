@@ -25,6 +25,7 @@ class VideoConfig:
         0.02, unit="s", doc="how long before its acquisition an image is computed, so that it is ready in time", minimum=0.0
     )
     buffers: int = option(2, doc="images that wait for a slow reader; further ones are dropped", minimum=1, maximum=16)
+    times: bool = option(True, doc="each image carries its time on the device's clock (IVF); false: none does (Y4M)")
     code: bool = option(True, doc="number and time in the first pixels, see pixel_code")
 
     @property

@@ -1,4 +1,4 @@
-"""One emulated camera or frame grabber: takes images by its own clock and sends them as Y4M, or loses them as a device would."""
+"""One emulated camera or frame grabber: takes images by its own clock and sends them, or loses them as a device would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lodestone_bench.emulators.pixel_code import PixelCode, write_code
 from lodestone_bench.emulators.video_config import VideoConfig
 from lodestone_bench.emulators.video_faults import VideoFaults
-from lodestone_bench.emulators.video_socket import MARKER, Parcel, VideoSocket, stream_header
+from lodestone_bench.emulators.video_format import Ivf, VideoFormat, Y4m
+from lodestone_bench.emulators.video_socket import Parcel, VideoSocket
 from lodestone_core.time import ns_from_s
 
 Image = NDArray[np.uint8]
@@ -49,6 +50,7 @@ class VideoServer:
         self.config = config or VideoConfig()
         self.socket = VideoSocket(url)
         self.faults = VideoFaults(seed)
+        self._format: VideoFormat = Ivf() if self.config.times else Y4m()
         self.counts: Counter[str] = Counter()
         self.replug_at_s: float | None = None
         self.plugged_in = False
@@ -113,7 +115,7 @@ class VideoServer:
         """Do what is due: connections, the next image, images on their way."""
         self._follow_faults(now_s)
         if not self._stalled and self.socket.service(readable):
-            self.socket.put(Parcel([stream_header(self._shape[1], self._shape[0], self.config.rate_hz)], -1))
+            self.socket.put(Parcel([self._format.header(self._shape[1], self._shape[0], self.config.rate_hz)], -1))
         self._take_images(now_s)
         self._release(now_s)
         if not self._stalled:
@@ -145,6 +147,10 @@ class VideoServer:
 
     def _acquired_s(self, number: int) -> float:
         return self.config.phase_s + number * self.config.period_s
+
+    def _device_us(self, number: int) -> int:
+        """The device's own time of an image: by its clock the rate is exact."""
+        return round(1e6 * number / self.config.rate_hz)
 
     def _take_images(self, now_s: float) -> None:
         """The newest image that is due; what was due before it could not be computed in time."""
@@ -187,7 +193,7 @@ class VideoServer:
                 self._free.append(image)
                 continue
             self.counts["late"] += now_s - release_s > LATE_S
-            parts = self.faults.damage(MARKER, image)
+            parts = self.faults.damage(self._format.marker(image.size, self._device_us(number)), image)
             self.socket.put(Parcel(parts, number, lambda image=image: self._take_back(image)))  # type: ignore[misc]
 
     def _take_back(self, image: Image) -> None:

@@ -1,8 +1,4 @@
-"""Uncompressed mono Y4M on a stream socket, one reader at a time; never blocks, never waits for a slow reader.
-
-Y4M (yuv4mpeg) is a line of text, `YUV4MPEG2 W2048 H1536 F10:1 Ip A1:1 Cmono`, then for each frame the line `FRAME` and the grey values
-row by row. There are no time stamps in it: what is lost leaves no gap, as with a camera that only hands its images over.
-"""
+"""Images on a stream socket, one reader at a time; never blocks, never waits for a slow reader."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -21,17 +16,10 @@ from numpy.typing import NDArray
 from lodestone_core.errors import InputError
 
 Image = NDArray[np.uint8]
-MARKER: Final = b"FRAME\n"
 _TCP: Final = re.compile(r"tcp://(127\.0\.0\.1|localhost):(\d{1,5})")
 _MAX_PATH: Final = 107  # sun_path of Linux
 _SEND_BUFFER: Final = 4 << 20  # what the kernel grants of it saves wake-ups
 _NEWS_BYTES: Final = 4096
-
-
-def stream_header(width: int, height: int, rate_hz: float) -> bytes:
-    """The first line of a stream."""
-    rate = Fraction(rate_hz).limit_denominator(1001)
-    return f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A1:1 Cmono\n".encode()
 
 
 class Parcel:

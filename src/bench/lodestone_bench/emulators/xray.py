@@ -1,4 +1,4 @@
-"""`xray_emulator`: a C-arm's pictures as Y4M at an address, and as DICOM files in a folder. No ROS.
+"""`xray_emulator`: a C-arm's pictures as video at an address, and as DICOM files in a folder. No ROS.
 
 Examples:
     xray_emulator --url unix:/dev/shm/xray --control /dev/shm/xray.control

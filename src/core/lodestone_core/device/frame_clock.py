@@ -36,7 +36,6 @@ class FrameTime:
     stamp_ns: int
     sigma_ns: int
     skipped: int
-    restarted: bool = False
 
 
 class FrameClock:
@@ -75,7 +74,7 @@ class FrameClock:
             self._intervals.append(arrived_ns - before_ns)
         self._arrived_ns, self._stamp_ns = arrived_ns, estimate.stamp_ns + self._latency_ns
         self._delays.append(arrived_ns - self._stamp_ns)
-        return FrameTime(estimate.stamp_ns, estimate.sigma_ns, steps - 1, estimate.event == "reset")
+        return FrameTime(estimate.stamp_ns, estimate.sigma_ns, steps - 1)
 
     def _steps(self, asked_ns: int, arrived_ns: int) -> int:
         """By how much the number rises; 0 for an image of a bunch whose times cannot be told."""

@@ -29,4 +29,5 @@ class VideoConfig:
     paced: bool = option(True, doc="a file at its own rate; false: as fast as it is read")
     loop: bool = option(False, doc="a file begins again at its end")
     buffers: int = option(4, doc="an image handed over stays unchanged until so many more less one have come", minimum=2, maximum=64)
+    source_times: bool = option(True, doc="stamp by the times that come with the images, where there are any; false: by arrivals alone")
     clock: ClockConfig = section(ClockConfig, "image number to host time; latency_s is that of `lodestone calibrate time`")

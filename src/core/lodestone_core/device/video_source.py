@@ -1,7 +1,9 @@
 """A video source that is open: cv2.VideoCapture behind the little that a reader needs of it.
 
 An address (`unix:/path`, `tcp://...`, `rtsp://...`) is opened by FFmpeg with time-outs and without conversion of colours, a device by
-V4L2, a file by FFmpeg. Whatever comes leaves as grey values of 8 bit.
+V4L2, a file by FFmpeg. Whatever comes leaves as grey values of 8 bit. With an image may come the time at which the device took it: V4L2
+gives that of the buffer, FFmpeg that of the container (RTP, NUT, IVF); where the container has none (Y4M, AVI), FFmpeg counts, which says
+nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ _EXPOSURE_UNIT_S: Final = 1e-4  # V4L2 counts exposure in steps of 100 us
 _MANUAL_EXPOSURE: Final = 1.0
 _LEAST_RATE_HZ, _MOST_RATE_HZ = 0.1, 2000.0
 _SETTING_TOLERANCE: Final = 0.05
+_COUNTED_MS: Final = 0.01
+# FFmpeg would hold twenty images back to guess the rate, two seconds of a camera. The rest is what cv2 asks for by itself.
+_FFMPEG_OPTIONS: Final = "rtsp_transport;tcp|fpsprobesize;0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class VideoSource(Protocol):
     """A source that is open."""
 
     facts: SourceFacts
+    device_ns: int | None
+    """When the last image was taken, on a clock of the device's own; None where nothing tells."""
 
     def read(self, into: Image | None) -> Image | None:
         """The next image (h, w), in `into` where that has its size; None when the stream is over or silent for too long.
@@ -76,7 +83,9 @@ class _Capture:
     def __init__(
         self, capture: Any, live: bool, config: VideoConfig, notes: tuple[str, ...] = (), settings: tuple[float, float] | None = None
     ) -> None:
-        self._capture = capture
+        self._capture, self._device = capture, settings is not None
+        self.device_ns: int | None = None
+        self._read, self._counted = 0, True
         rate_hz = float(capture.get(cv2.CAP_PROP_FPS))
         exposure_s, gain = settings or (math.nan, math.nan)
         known = _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ
@@ -88,7 +97,21 @@ class _Capture:
             good, image = self._capture.read(into) if into is not None else self._capture.read()
         except cv2.error as error:
             raise VideoFault(VideoCause.FORMAT, str(error).strip()[:120]) from error
-        return grey(image) if good and image is not None else None
+        if not good or image is None:
+            return None
+        self.device_ns = self._time_ns()
+        self._read += 1
+        return grey(image)
+
+    def _time_ns(self) -> int | None:
+        """The time that came with the last image, unless it is but a count of images at the promised rate."""
+        time_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+        if not math.isfinite(time_ms) or (self._device and time_ms <= 0.0):
+            return None
+        rate_hz = self.facts.rate_hz
+        counted = rate_hz > 0.0 and abs(time_ms - 1e3 * self._read / rate_hz) < _COUNTED_MS
+        self._counted = self._counted and not self._device and counted
+        return None if self._counted else round(1e6 * time_ms)
 
     def close(self) -> None:
         """See VideoSource."""
@@ -132,6 +155,7 @@ def _open_address(config: VideoConfig) -> Any:
         cv2.CAP_PROP_READ_TIMEOUT_MSEC,
         round(1e3 * config.read_timeout_s),
     ]
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _FFMPEG_OPTIONS)
     capture = _opened(cv2.VideoCapture(config.source, cv2.CAP_FFMPEG, limits), config.source)
     capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # grey values come as they were sent
     return capture

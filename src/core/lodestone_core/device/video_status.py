@@ -27,6 +27,7 @@ class VideoCause(Enum):
     NOT_OPENED = "the video source does not open"
     LOST = "the video source has ended the stream or is silent"
     FORMAT = "the images are of a kind that is not understood"
+    TIMES = "the times of the images jump"
     STALLED = "no image comes"
     SIZE = "the images have another size than expected"
     SLOW = "the source delivers fewer images than it should"
@@ -40,6 +41,7 @@ REMEDIES: Final = {
     VideoCause.NOT_OPENED: "check that no other program uses it and that the address is right; it is tried again",
     VideoCause.LOST: "check the cable and the power of the camera; it is opened again by itself",
     VideoCause.FORMAT: "choose a `pixel_format` that the camera offers (`v4l2-ctl --list-formats`): GREY, YUYV or MJPG",
+    VideoCause.TIMES: "the source is opened again by itself; where it happens again and again, set `source_times` to false",
     VideoCause.STALLED: "check the cable and the trigger of the camera; it is opened again when the read time-out is over",
     VideoCause.SIZE: "set the camera to the expected size, or correct `width` and `height`; a calibration holds for its own size only",
     VideoCause.SLOW: "lower the exposure time, check the bandwidth (USB 3 port, one camera a port) and the load of this computer",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lodestone_core.device.frame_clock import FrameClock, FrameTime
 from lodestone_core.device.serial_port import Clock
+from lodestone_core.device.source_clock import SourceClock
 from lodestone_core.device.video_checks import ImageChecks, Look
 from lodestone_core.device.video_config import VideoConfig
 from lodestone_core.device.video_source import VideoSource
@@ -54,7 +55,7 @@ class VideoStream:
         self._clock = clock
         self._counters = counters
         self._allocate = allocate
-        self._frames = FrameClock(config.clock, self.promised_hz)
+        self._frames: FrameClock | SourceClock = FrameClock(config.clock, self.promised_hz)
         self._checks = ImageChecks(config)
         self._ring: list[Image | None] = [None] * config.buffers
         self._begun_ns = clock.now_ns()
@@ -101,7 +102,7 @@ class VideoStream:
     def _take(self, image: Image, asked_ns: int, arrived_ns: int) -> Step:
         due_ns = self._begun_ns if not self._read or not self.promised_hz else self._due_ns() - round(NS_PER_S / self.promised_hz)
         look = self._checks.look(image)
-        at = self._frames.update(asked_ns, arrived_ns)
+        at = self._time(asked_ns, arrived_ns)
         if not self._source.facts.live and self.promised_hz:
             # Images of a file lie apart as they were recorded, however fast they are read.
             at = FrameTime(due_ns, 1, 0)
@@ -109,6 +110,15 @@ class VideoStream:
         trouble = self._checks.trouble(self.rate_hz if self._source.facts.live else 0.0, self.promised_hz)
         frame = None if look.repeated or at is None else self._frame(image, look, at, arrived_ns)
         return Step(arrived_ns, image.shape[1], image.shape[0], trouble, frame)
+
+    def _time(self, asked_ns: int, arrived_ns: int) -> FrameTime | None:
+        """By the time that the source gives, from the first one that it gives; by the arrival until then."""
+        device_ns = self._source.device_ns if self._config.source_times else None
+        if isinstance(self._frames, FrameClock):
+            if device_ns is None:
+                return self._frames.update(asked_ns, arrived_ns)
+            self._frames = SourceClock(self._config.clock, self.promised_hz)
+        return None if device_ns is None else self._frames.update(asked_ns, arrived_ns, device_ns)
 
     def _count(self, look: Look, at: FrameTime | None) -> None:
         counters = self._counters

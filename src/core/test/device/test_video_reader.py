@@ -24,6 +24,7 @@ class Camera:
 
     def __init__(self, images: int | None = None, block: threading.Event | None = None, live: bool = True) -> None:
         self.facts = SourceFacts(100.0, live, 0.005, 2.0)
+        self.device_ns: int | None = None
         self.closed = threading.Event()
         self._left, self._block = images, block
         self._rng = np.random.default_rng(0)
@@ -153,6 +154,22 @@ def test_identical_images_are_not_handed_on(reading: Start) -> None:
     reader, frames = reading(lambda config: Frozen())
     assert until(lambda: reader.status.cause is VideoCause.FROZEN)
     assert len(frames) == 1 and reader.counters.repeats >= 4
+
+
+def test_a_source_whose_times_jump_is_opened_again_and_the_image_is_not_handed_on(reading: Start) -> None:
+    class Leaping(Camera):
+        images = 0
+
+        def read(self, into: np.ndarray | None) -> np.ndarray | None:
+            image = super().read(into)
+            self.images += 1
+            self.device_ns = 10_000_000 * self.images + (2**60 if self.images > 10 else 0)
+            return image
+
+    reader, frames = reading(lambda config: Leaping())
+    assert until(lambda: reader.status.cause is VideoCause.TIMES and reader.counters.openings == 1)
+    assert len(frames) in (9, 10) and reader.status.remedy
+    assert until(lambda: reader.counters.openings > 1 and len(frames) > 12)
 
 
 def film(path: Path, count: int, rate: int) -> str:

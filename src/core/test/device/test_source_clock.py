@@ -1,0 +1,128 @@
+"""Images with times of the device's clock: late ones are not new, lost ones are counted, and what cannot be is refused."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lodestone_core.clock import ClockConfig
+from lodestone_core.device.frame_clock import FrameTime
+from lodestone_core.device.source_clock import SourceClock
+from lodestone_core.device.video_status import VideoCause, VideoFault
+
+MS = 1_000_000
+S = 1000 * MS
+PERIOD = 100 * MS
+EPOCH = 7_777 * S
+
+
+def play(
+    numbers: list[int], late: dict[int, int] | None = None, drift: float = 0.0, jitter_ms: float = 4.0, **config: float
+) -> list[tuple[FrameTime | None, float]]:
+    """Stamps and their errors (ms) of images taken at number * 100 ms that come 2 ms and a jitter later, or as `late` (ns) says."""
+    clock, asked, found, random_ = SourceClock(ClockConfig(**config), 10.0), -PERIOD, [], random.Random(1)
+    for n in numbers:
+        arrived = n * PERIOD + 2 * MS + int(random_.random() * jitter_ms * MS) + (late or {}).get(n, 0)
+        arrived = max(arrived, asked)
+        time = clock.update(asked, arrived, EPOCH + round(n * PERIOD * (1.0 + drift)))
+        found.append((time, float("nan") if time is None else (time.stamp_ns - n * PERIOD) / MS))
+        asked = arrived
+    return found
+
+
+def test_jitter_of_the_arrivals_does_not_reach_the_stamps() -> None:
+    errors = [error for _, error in play(list(range(100)))][10:]
+    assert max(errors) - min(errors) < 1.0 and min(errors) > 1.9
+
+
+def test_images_that_become_late_for_good_keep_their_times() -> None:
+    late = dict.fromkeys(range(40, 100), 200 * MS)
+    found = play(list(range(100)), late)
+    # The least may rise by 200 ppm: 1.2 ms in these 6 s.
+    assert max(error for _, error in found) < 2.0 + 4.0 + 1.3
+    assert all(time is not None and time.skipped == 0 for time, _ in found)
+
+
+def test_a_stall_and_the_bunch_behind_it_keep_their_times() -> None:
+    late = {n: (44 - n) * PERIOD for n in range(40, 44)}
+    found = play(list(range(60)), late)
+    assert all(time is not None for time, _ in found) and max(error for _, error in found) < 6.5
+
+
+@pytest.mark.parametrize("lost", [1, 2, 7, 40])
+def test_lost_images_are_counted(lost: int) -> None:
+    found = play([*range(30), *range(30 + lost, 60 + lost)])
+    assert [time.skipped for time, _ in found if time][30] == lost
+    assert sum(time.skipped for time, _ in found if time) == lost
+
+
+@pytest.mark.parametrize("drift", [-100e-6, 100e-6])
+def test_the_clock_of_the_device_may_run_fast_or_slow(drift: float) -> None:
+    errors = [error for _, error in play(list(range(3000)), drift=drift)][10:]
+    assert min(errors) > -0.1 and max(errors) < 6.5
+
+
+def test_the_uncertainty_covers_the_error_beyond_the_fastest_transport() -> None:
+    late = {n: 30 * MS for n in range(200) if n % 7}
+    found = play(list(range(200)), late)
+    assert all(abs(error - 2.0) * MS < 4.0 * time.sigma_ns + 4.0 * MS for time, error in found[8:] if time)
+
+
+def test_images_that_waited_while_the_source_was_opened_are_not_stamped_by_their_late_arrival() -> None:
+    # Three images were in the buffer before anybody asked, 350 ms after the first was taken.
+    clock, asked, found = SourceClock(ClockConfig(), 10.0), 350 * MS, []
+    for n in range(12):
+        arrived = max(n * PERIOD + 2 * MS, asked + MS)
+        found.append(clock.update(asked, arrived, EPOCH + n * PERIOD))
+        asked = arrived
+    assert [time is None for time in found] == [True] * 4 + [False] * 8
+    assert all(time is not None and time.stamp_ns == n * PERIOD + 2 * MS for n, time in enumerate(found) if n >= 4)
+
+
+def test_a_reader_that_never_has_to_wait_gets_stamps_all_the_same() -> None:
+    clock = SourceClock(ClockConfig(), 10.0)
+    found = [clock.update(n * PERIOD, n * PERIOD + MS, EPOCH + n * PERIOD) for n in range(20)]
+    assert found[-1] is not None and sum(time is None for time in found) == 8
+
+
+def test_the_calibrated_latency_is_taken_off() -> None:
+    plain, earlier = play(list(range(20))), play(list(range(20)), latency_s=0.030)
+    assert [a.stamp_ns - b.stamp_ns for (a, _), (b, _) in zip(plain, earlier, strict=True) if a and b] == [30 * MS] * 20
+
+
+@pytest.mark.parametrize("step", [-1, -60 * S, 60 * S, 2**62])
+def test_times_that_cannot_be_are_refused(step: int) -> None:
+    clock = SourceClock(ClockConfig(), 10.0)
+    for n in range(5):
+        clock.update(n * PERIOD - PERIOD, n * PERIOD, n * PERIOD)
+    with pytest.raises(VideoFault) as caught:
+        clock.update(4 * PERIOD, 5 * PERIOD, 4 * PERIOD + step)
+    assert caught.value.cause is VideoCause.TIMES
+
+
+def test_an_image_with_the_time_of_the_one_before_is_not_stamped() -> None:
+    clock = SourceClock(ClockConfig(), 10.0)
+    assert clock.update(0, PERIOD, 0) is not None and clock.update(PERIOD, 2 * PERIOD, 0) is None
+
+
+def test_half_the_rate_is_measured() -> None:
+    clock = SourceClock(ClockConfig(), 10.0)
+    for n in range(0, 40, 2):
+        clock.update((n - 2) * PERIOD, n * PERIOD, n * PERIOD)
+    assert clock.rate_hz == pytest.approx(5.0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, S), st.integers(-S, 2 * S)), max_size=60), st.sampled_from([0.0, 0.1, 30.0]))
+def test_whatever_comes_no_stamp_is_newer_than_its_arrival_and_each_is_sure_of_something(steps: list[tuple[int, int]], rate: float) -> None:
+    clock, arrived, device = SourceClock(ClockConfig(), rate), 0, 0
+    for later, step in steps:
+        asked, arrived, device = arrived, arrived + later, device + step
+        try:
+            time = clock.update(asked, arrived, device)
+        except VideoFault:
+            break
+        assert time is None or (time.stamp_ns <= arrived and time.sigma_ns > 0 and time.skipped >= 0)
