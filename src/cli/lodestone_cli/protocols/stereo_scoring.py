@@ -18,10 +18,14 @@ from lodestone_cli.protocols.stereo_scenes import CENTRE_MM, CHECKERBOARD, TWO_F
 from lodestone_core import se3
 from lodestone_core.camera import CameraModel, triangulate
 from lodestone_core.errors import InputError
+from lodestone_core.paired_points import register_points
 from lodestone_core.types import Array
 
 JOINT, OPENCV = "joint", "opencv"
 CENTRE = CENTRE_MM + np.array(list(product((-10.0, 0.0, 10.0), repeat=3)))
+FIDUCIALS = CENTRE_MM + np.array(list(product((-40.0, 40.0), (-30.0, 30.0), (-25.0, 25.0))))
+"""Spheres about the centre, none of them there, whose places in bench are known: a rig's frame may come from such as well."""
+FIDUCIAL_NOISE_PX = 0.1
 VOLUME = np.array(list(product(np.linspace(-55.0, 55.0, 5), np.linspace(-40.0, 40.0, 5), np.linspace(42.0, 98.0, 5))))
 
 
@@ -40,8 +44,9 @@ class Job:
 class Score:
     """What one calibration is worth.
 
-    `centre_mm` (27, 3) and `volume_mm` (125, 3): errors of true points in bench, whose frame the seat's view gives; `in_left_mm` (27,
-    3): of the centre's points in the left optical frame. `parameters`: errors of single numbers by name. `problem`: why there is no
+    `centre_mm` (27, 3) and `volume_mm` (125, 3): errors of true points in bench, whose frame the seat's view gives; `registered_mm` (27,
+    3): of the centre's points where bench's frame comes from the fiducials about it; `in_left_mm` (27, 3): of the centre's points in the
+    left optical frame. `parameters`: errors of single numbers by name. `problem`: why there is no
     calibration.
     """
 
@@ -50,6 +55,7 @@ class Score:
     method: str
     centre_mm: Array
     volume_mm: Array
+    registered_mm: Array
     in_left_mm: Array
     parameters: dict[str, float]
     problem: str = ""
@@ -100,12 +106,22 @@ def _against_truth(scene: Scene, method: str, rig: StereoRig, T_left_seat: Array
     centre = _measured(scene, rig, CENTRE)
     centre_off = se3.transform(T_bench_left, centre) - CENTRE
     volume_off = se3.transform(T_bench_left, _measured(scene, rig, VOLUME)) - VOLUME
-    return Score(scene.case, scene.seed, method, centre_off, volume_off, centre - scene.true_in_left(CENTRE), _parameters(scene, rig))
+    registered = se3.transform(_registered(scene, rig), centre) - CENTRE
+    in_left = centre - scene.true_in_left(CENTRE)
+    return Score(scene.case, scene.seed, method, centre_off, volume_off, registered, in_left, _parameters(scene, rig))
 
 
-def _measured(scene: Scene, rig: StereoRig, points: Array) -> Array:
-    """Points (N, 3) of bench as the rig triangulates their true pixels, in the left optical frame; NaN out of either image."""
+def _registered(scene: Scene, rig: StereoRig) -> Array:
+    """T_bench_left by the fiducials, which are seen with noise."""
+    measured = _measured(scene, rig, FIDUCIALS, FIDUCIAL_NOISE_PX)
+    seen = np.isfinite(measured).all(axis=1)
+    return register_points(measured[seen], FIDUCIALS[seen]).T_target_source
+
+
+def _measured(scene: Scene, rig: StereoRig, points: Array, noise_px: float = 0.0) -> Array:
+    """Points (N, 3) of bench as the rig triangulates their pixels, in the left optical frame; NaN out of either image."""
     pixels = np.stack([scene.cameras[side].see(points)[0] for side in SIDES])
+    pixels += noise_px * np.random.default_rng([scene.seed, 78]).normal(size=pixels.shape)
     seen = np.stack([rig.camera(side).contains(pixels[i]) for i, side in enumerate(SIDES)]).all(axis=0)
     pixels[:, ~seen] = np.nan
     return triangulate((rig.left, rig.right), np.stack([np.eye(4), rig.T_right_left]), pixels)
@@ -180,7 +196,9 @@ def _failed(scene: Scene, method: str, problem: str) -> Score:
     def nothing(count: int) -> Array:
         return np.full((count, 3), np.nan)
 
-    return Score(scene.case, scene.seed, method, nothing(len(CENTRE)), nothing(len(VOLUME)), nothing(len(CENTRE)), {}, problem)
+    return Score(
+        scene.case, scene.seed, method, nothing(len(CENTRE)), nothing(len(VOLUME)), nothing(len(CENTRE)), nothing(len(CENTRE)), {}, problem
+    )
 
 
 __all__ = ["CHECKERBOARD", "JOINT", "OPENCV", "Job", "Score", "Scored", "score"]
