@@ -27,8 +27,8 @@ NOTES = (
     "Errors are of the true pixels of points in bench, triangulated; bench's frame comes from one of the 20 views, in which the target "
     "lay in its seat. point_error_centre: 27 points within 10 mm of the middle; point_error_volume: the whole working volume, as far as "
     "both cameras see it. The seat is at the middle, and where the frame comes from a place, errors at that place are least: so ...",
-    "point_error_registered: the same 27 points with bench's frame from eight fiducials that lie about the middle, 53 mm from it, seen with "
-    "0.1 px of noise; nothing is known of the middle then.",
+    "point_error_registered: the same 27 points with bench's frame from eight fiducials that lie about the middle, 56 mm from it, seen "
+    "with 0.1 px of noise; nothing is known of the middle then.",
     "offset_in_left_frame: the same points in the left camera's optical frame, without a limit. That frame itself is uncertain: to turn a "
     "camera by a few hundredths of a degree and to move its principal point back looks the same in every view, and a tilted sensor (which "
     "the bench has) moves it by pixels. It is one shift common to all points, and a rig takes its frame from a seat, where it drops out.",
