@@ -9,7 +9,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 
 from lodestone_bench.emulators.aurora_emulator import AuroraEmulator
 from lodestone_bench.emulators.aurora_setup import Paths, recording_emulator, scripted_emulator
-from lodestone_bench.emulators.control import send_request
+from lodestone_bench.emulators.control import send_text
 from lodestone_bench.emulators.host_clock import HostClock
 from lodestone_bench.emulators.stream_main import world_file
 from lodestone_bench.sources.recording import RecordingSource
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
         if options.send is not None:
-            return _send(options.control, options.send)
+            return send_text(options.control, options.send)
         emulator = make_emulator(options)
         for number in (signal.SIGINT, signal.SIGTERM):  # before there is a path that a signal could leave behind
             signal.signal(number, lambda *_: emulator.stop())
@@ -85,18 +84,6 @@ def _default_script(options: argparse.Namespace) -> Script:
 
 def _faults(path: Path | None) -> tuple[Mapping[str, Any], ...]:
     return () if path is None else fault_entries(read_yaml(path), str(path))
-
-
-def _send(control: Path | None, text: str) -> int:
-    if control is None:
-        raise InputError("--control", expected="the socket of a running emulator", got="nothing", remedy="give its path")
-    try:
-        request = json.loads(text)
-    except ValueError as error:
-        raise InputError("--send", expected="a JSON object", got=text, remedy='write {"do": "..."}') from error
-    answer = send_request(control, **request)
-    sys.stdout.write(json.dumps(answer, indent=1) + "\n")
-    return 0 if answer.get("ok") else 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,24 @@ def send_request(path: Path, timeout_s: float = 5.0, **request: Any) -> dict[str
             remedy = "look into the emulator's log: it has ended or hangs"
             raise InputError(f"{path}, {request}", expected=f"an answer within {timeout_s:g} s", got=str(error), remedy=remedy) from error
     return answer
+
+
+def send_text(path: Path | None, text: str) -> int:
+    """Send the request in a JSON text and print its answer: what `--send` of every emulator does. The exit code: 0, or 1 when refused.
+
+    Raises InputError when there is no path, nobody listens there, or the text is no JSON object.
+    """
+    if path is None:
+        raise InputError("--control", expected="the socket of a running emulator", got="nothing", remedy="give its path")
+    try:
+        request = json.loads(text)
+    except ValueError:
+        request = None
+    if not isinstance(request, dict):
+        raise InputError("--send", expected="a JSON object", got=text, remedy='write {"do": "..."}')
+    answer = send_request(path, **request)
+    sys.stdout.write(json.dumps(answer, indent=1) + "\n")
+    return 0 if answer.get("ok") else 1
 
 
 class ControlServer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lodestone_bench.emulators.control import send_request
+from lodestone_bench.emulators.control import send_text
 from lodestone_bench.emulators.stream_device import Records, StreamDevice, StreamDeviceConfig
 from lodestone_bench.world.epoch import join_world
 from lodestone_bench.world.sections import read_world, seed_of
@@ -44,7 +43,7 @@ def run_emulator(kind: Emulator, arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
         if options.send is not None:
-            return _send(options.control, options.send)
+            return send_text(options.control, options.send)
         device = _device(kind, options)
         for number in (signal.SIGINT, signal.SIGTERM):  # before there is a path that a signal could leave behind
             signal.signal(number, lambda *_: device.stop())
@@ -65,18 +64,6 @@ def _device(kind: Emulator, options: argparse.Namespace) -> StreamDevice:
     records, config = kind.make(Given(world, seed, options, clock))
     given = {name: value for name, value in (("rate_hz", options.rate), ("baud", options.baud)) if value is not None}
     return StreamDevice(records, replace(config, **given), clock, options.link, options.control, seed)
-
-
-def _send(control: Path | None, text: str) -> int:
-    if control is None:
-        raise InputError("--control", expected="the socket of a running emulator", got="nothing", remedy="give its path")
-    try:
-        request = json.loads(text)
-    except ValueError as error:
-        raise InputError("--send", expected="a JSON object", got=text, remedy='write {"do": "..."}') from error
-    answer = send_request(control, **request)
-    sys.stdout.write(json.dumps(answer, indent=1) + "\n")
-    return 0 if answer.get("ok") else 1
 
 
 def world_file(text: str) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lodestone_bench.emulators.control import send_request
+from lodestone_bench.emulators.control import send_text
 from lodestone_bench.emulators.video_config import VideoConfig
 from lodestone_bench.emulators.video_emulator import VideoEmulator
 from lodestone_bench.emulators.video_server import FrameSource, VideoServer
@@ -59,7 +58,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
         if options.send is not None:
-            return _send(options.control, options.send)
+            return send_text(options.control, options.send)
         emulator = _emulator(options, devices, make)
         for number in (signal.SIGINT, signal.SIGTERM):  # before there is a path that a signal could leave behind
             signal.signal(number, lambda *_: emulator.stop())
@@ -83,17 +82,3 @@ def _emulator(options: argparse.Namespace, devices: Mapping[str, VideoDevice], m
         for number, (name, device) in enumerate(devices.items())
     }
     return make(servers, clock.elapsed_s, options.control, Schedule(entries))
-
-
-def _send(control: Path | None, text: str) -> int:
-    if control is None:
-        raise InputError("--control", expected="the socket of a running emulator", got="nothing", remedy="give its path")
-    try:
-        request = json.loads(text)
-    except ValueError:
-        request = None
-    if not isinstance(request, dict):
-        raise InputError("--send", expected="a JSON object", got=text, remedy='write {"do": "..."}')
-    answer = send_request(control, **request)
-    sys.stdout.write(json.dumps(answer, indent=1) + "\n")
-    return 0 if answer.get("ok") else 1
