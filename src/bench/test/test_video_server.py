@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lodestone_bench.emulators.control import send_request
 from lodestone_bench.emulators.moving_pattern import MovingPattern
 from lodestone_bench.emulators.pixel_code import PixelCode, read_code, write_code
-from lodestone_bench.emulators.stereo import main as stereo_main
-from lodestone_bench.emulators.video_config import REQUESTS, VideoConfig, parse_request
+from lodestone_bench.emulators.video_config import VideoConfig
 from lodestone_bench.emulators.video_emulator import VideoEmulator
 from lodestone_bench.emulators.video_server import VideoServer
 from lodestone_bench.emulators.video_socket import VideoSocket
@@ -187,6 +186,22 @@ def test_a_slow_reader_costs_images_and_holds_nothing_up(bench: Callable[..., Be
     assert len(numbers) == len(codes)  # whole images ...
     assert all(b > a for a, b in pairwise(numbers)) and max(np.diff(numbers)) > 20  # ... with a gap
     viewer.close()
+
+
+def test_a_host_that_stands_still_for_a_moment_costs_no_image(tmp_path: Path) -> None:
+    device = VideoServer(MovingPattern(WIDTH, HEIGHT), f"unix:{tmp_path}/camera", VideoConfig(rate_hz=RATE, ahead_s=0.0))
+    device.open(0.0)
+
+    def run(now_s: float) -> None:
+        while device.due_s() <= now_s:
+            device.turn(now_s, [])
+
+    for now_s in (0.0, 0.065, 0.125, 0.185):
+        run(now_s)
+    assert (device.counts["produced"], device.counts["missed"]) == (10, 0)
+    run(1.305)  # 56 more, of which three may come late behind the one that is due
+    assert (device.counts["produced"], device.counts["missed"]) == (14, 52)
+    device.close()
 
 
 def test_every_image_is_counted_once(bench: Callable[..., Bench]) -> None:
@@ -372,26 +387,3 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     rig.ask(do="quit")
     rig.thread.join(3.0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_command_says_what_is_wrong_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert stereo_main(["--left", "nowhere"]) == 2
-    assert "unix:/path" in capsys.readouterr().err
-    assert stereo_main(["--send", "{}"]) == 2
-    assert stereo_main(["--control", "/nowhere", "--send", "[1]"]) == 2
-    assert "a JSON object" in capsys.readouterr().err
-
-
-KEYS = st.sampled_from(["camera", "for_s", "count", "ms", "width", "bytes", "of"])
-VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just([1])
-NAMES = st.sampled_from([*REQUESTS, "", "explode", 7, None])
-
-
-@settings(max_examples=200, deadline=None)
-@given(NAMES, st.dictionaries(KEYS, VALUES, max_size=3))
-def test_any_request_is_understood_or_refused_in_words(name: object, fields: dict[str, Any]) -> None:
-    try:
-        asked = parse_request({"do": name, **fields}, ("left", "right"))
-    except InputError:
-        return
-    assert asked.name == name and asked.camera in ("", "left", "right")

@@ -19,6 +19,8 @@ from lodestone_core.time import ns_from_s
 Image = NDArray[np.uint8]
 LATE_S: Final = 0.01
 """An image that is ready so much after its time is counted as late: the machine is too slow, or did not run this process."""
+MOST_BEHIND: Final = 3
+"""Images that may be computed after their time; beyond that the machine is too slow, and they are missed."""
 
 
 class FrameSource(Protocol):
@@ -116,7 +118,7 @@ class VideoServer:
         self._follow_faults(now_s)
         if not self._stalled and self.socket.service(readable):
             self.socket.put(Parcel([self._format.header(self._shape[1], self._shape[0], self.config.rate_hz)], -1))
-        self._take_images(now_s)
+        self._take_image(now_s)
         self._release(now_s)
         if not self._stalled:
             self.counts["sent"] += len(self.socket.send())
@@ -152,15 +154,16 @@ class VideoServer:
         """The device's own time of an image: by its clock the rate is exact."""
         return round(1e6 * number / self.config.rate_hz)
 
-    def _take_images(self, now_s: float) -> None:
-        """The newest image that is due; what was due before it could not be computed in time."""
+    def _take_image(self, now_s: float) -> None:
+        """The next image that is due. A machine that did not run this process for a while gets late what a device would have sent in time."""
         due = math.floor((now_s + self.config.ahead_s - self.config.phase_s) / self.config.period_s + 1e-9)
         if due < self._next:
             return
-        self.counts["missed"] += due - self._next
-        self._next = due + 1
-        acquired_s = self._acquired_s(due)
-        if not self.faults.takes(due, acquired_s) or not self.plugged_in:
+        number = max(self._next, due - MOST_BEHIND)
+        self.counts["missed"] += number - self._next
+        self._next = number + 1
+        acquired_s = self._acquired_s(number)
+        if not self.faults.takes(number, acquired_s) or not self.plugged_in:
             return
         self.counts["produced"] += 1
         if not self.socket.connected:
@@ -169,7 +172,7 @@ class VideoServer:
             self.counts["lost"] += 1
         else:
             release_s = acquired_s + self.config.latency_s + self.faults.extra_latency_s
-            self._ready.append(_Ready(release_s, due, self._image(due, acquired_s)))
+            self._ready.append(_Ready(release_s, number, self._image(number, acquired_s)))
 
     def _image(self, number: int, acquired_s: float) -> Image:
         out = self._free.pop() if self._free else np.empty(self._shape, np.uint8)
