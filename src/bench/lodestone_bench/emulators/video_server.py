@@ -155,7 +155,7 @@ class VideoServer:
         return round(1e6 * number / self.config.rate_hz)
 
     def _take_image(self, now_s: float) -> None:
-        """The next image that is due. A machine that did not run this process for a while gets late what a device would have sent in time."""
+        """The next image that is due; late where the machine did not run this process in time, since a device would have taken it."""
         due = math.floor((now_s + self.config.ahead_s - self.config.phase_s) / self.config.period_s + 1e-9)
         if due < self._next:
             return
