@@ -39,9 +39,9 @@ class PatientEchoes:
         self._finer = [np.float32(grid.spacing_mm / VOXEL_MM) for grid in (patient.liver_map, patient.body_map)]
         self._joined = joined()
         step_cm = beam.fan.sample_mm / 10.0
-        self._loss_db = column("attenuation_db_cm_mhz") * np.float32(2.0 * config.frequency_mhz * step_cm)
-        self._impedance = column("impedance_mrayl")
-        self._strength = column("scatter")
+        self._loss_db = _table(column("attenuation_db_cm_mhz") * np.float32(2.0 * config.frequency_mhz * step_cm))
+        self._impedance = _table(column("impedance_mrayl"))
+        self._strength = [_table(np.float32(weight) * column("scatter")) for weight in self._weights]
         self._level = self._levelled()
         self._gel = int(config.gel_mm / beam.fan.sample_mm)
 
@@ -51,10 +51,10 @@ class PatientEchoes:
         middle: Labels | None = None
         T_liver_image = se3.inverse(self.patient.T_bench_liver(world_s)) @ T_bench_image
         T_patient_image = se3.inverse(self.patient.T_bench_patient) @ T_bench_image
-        for index, (plane, weight) in enumerate(zip(self._planes, self._weights, strict=True)):
+        for index, (plane, strength) in enumerate(zip(self._planes, self._strength, strict=True)):
             shift = self._deformation(plane, T_bench_image, T_liver_image, world_s)
             labels, scatterers = self._look_up(plane, T_liver_image, T_patient_image, shift)
-            total += scatterers * (np.float32(weight) * self._strength).take(labels)
+            total += scatterers * cv2.LUT(labels, strength)
             if index == self._middle:
                 middle = labels
         assert middle is not None
@@ -84,7 +84,7 @@ class PatientEchoes:
         own += shift
         around = body.index(T_patient_image, plane)
         inside, outside = liver.labels_at(own), body.labels_at(around)
-        labels = self._joined.take((inside.astype(np.uint16) << 4) + outside).reshape(self._shape)
+        labels = np.asarray(cv2.LUT(((inside << 4) | outside).reshape(self._shape), self._joined), dtype=np.uint8)
         self._fill_gel(labels)
         index = np.where(inside != Tissue.NONE, own * self._finer[0], around * self._finer[1]).astype(np.int32)
         return labels, self._scatterers.at(*index).reshape(self._shape)
@@ -107,11 +107,16 @@ class PatientEchoes:
 
     def _along(self, labels: Labels) -> tuple[Floats, Floats]:
         """Echoes of interfaces, and the loss up to every sample."""
-        Z = self._impedance.take(labels)
+        Z = np.asarray(cv2.LUT(labels, self._impedance), dtype=np.float32)
         step = np.zeros_like(Z)
         step[1:] = (Z[1:] - Z[:-1]) / (Z[1:] + Z[:-1])
         passed = np.float32(-20.0 / np.log(10.0)) * cv2.log(np.maximum(1.0 - step**2, 1e-4))
-        return np.float32(self.beam.config.echo_gain) * step, np.cumsum(self._loss_db.take(labels) + passed, axis=0)
+        return np.float32(self.beam.config.echo_gain) * step, np.cumsum(cv2.LUT(labels, self._loss_db) + passed, axis=0)
+
+
+def _table(values: Floats) -> Floats:
+    """Values by tissue as cv2.LUT takes them, which is several times as fast as take() here."""
+    return np.pad(values, (0, 256 - len(values)))
 
 
 class _Padded:
