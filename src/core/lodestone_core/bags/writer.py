@@ -45,7 +45,7 @@ class _Topic:
 class BagWriter:
     """Context manager that records serialised messages into the new directory `path`.
 
-    Messages are compressed in chunks of at most 1 MiB (or one message) and handed to the operating system every half second,
+    Messages are gathered in chunks of at most 1 MiB (or one message) and handed to the operating system every half second,
     whether or not another message comes. metadata.yaml is written at the start, with each new topic and at the end. All
     methods may be called from any thread. `custom` goes into the metadata (provenance, for instance).
 
@@ -66,8 +66,8 @@ class BagWriter:
         try:
             self.path.mkdir(parents=True)
             self._stream = (self.path / self._file_name).open("xb")
-            # LZ4: a fifth of what zstd takes of the processor for images, of which neither leaves out much.
-            self._mcap: Any = Writer(self._stream, chunk_size=MAX_CHUNK_BYTES, compression=CompressionType.LZ4)
+            # Not compressed: LZ4 doubles the work for images and leaves out a thousandth of them.
+            self._mcap: Any = Writer(self._stream, chunk_size=MAX_CHUNK_BYTES, compression=CompressionType.NONE)
             self._mcap.start(profile="ros2", library="lodestone")
             self._stream.flush()
             self._write_metadata()
