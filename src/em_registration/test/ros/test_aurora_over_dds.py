@@ -2,108 +2,50 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import rclpy
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from tf2_msgs.msg import TFMessage
 
 from em_registration.ros.aurora_node import AuroraNode
+from lodestone_bench.ros.node_desk import NodeDesk, desks
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import stamp_from_msg
 from lodestone_msgs.msg import TrackedTool, TrackedTools
 
 pytestmark = [pytest.mark.ros, pytest.mark.alone]
-control = pytest.importorskip("lodestone_bench.emulators.control")
 SCRIPT = {
     "bodies": {"wand": {"center_mm": [10.0, -20.0, -150.0]}},
     "tools": {"pointer": {"plug": {"serial": "AAAAAA01"}}, "sensor": {"mount_mm": [0.0, 0.0, 50.0], "plug": {"serial": "AAAAAA02"}}},
 }
 
 
-class Desk:
-    """The node under test, the emulated device, and everything that the node says."""
+class Desk(NodeDesk):
+    """The Aurora's node on the emulated device."""
 
-    def __init__(self, folder: Path, parameters: dict[str, Any], emulate: bool = True) -> None:
-        self.link, self.socket = folder / "aurora", folder / "control"
-        self.process = self._emulate(folder) if emulate else None
-        given = {"port": str(self.link), "tool_names": ["AAAAAA01=pointer"], **parameters}
-        self.executor = SingleThreadedExecutor()
-        self.test = rclpy.create_node("desk")
-        self.tools: list[TrackedTools] = []
-        self.poses: list[PoseStamped] = []
-        self.edges: list[TFMessage] = []
-        self.reports: dict[str, Any] = {}
-        self.test.create_subscription(TrackedTools, "aurora/tools", self.tools.append, qos.DEVICE)
-        self.test.create_subscription(PoseStamped, "aurora/tool_0/measured_cp", self.poses.append, qos.DEVICE)
-        self.test.create_subscription(TFMessage, "/tf", self.edges.append, qos.TF)
-        self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        self.node = AuroraNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
-        self.executor.add_node(self.node)
-        self.executor.add_node(self.test)
-
-    def _emulate(self, folder: Path) -> subprocess.Popen[bytes]:
-        (folder / "script.yaml").write_text(yaml.safe_dump(SCRIPT))
-        command = [sys.executable, "-m", "lodestone_bench.emulators.aurora", "--script", folder / "script.yaml"]
-        process = subprocess.Popen(map(str, [*command, "--link", self.link, "--control", self.socket]), stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 10.0
-        while not self.socket.exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        return process
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.reports.update({status.name.removeprefix("/aurora: "): status for status in message.status})
-
-    def wait(self, condition: Callable[[], bool], limit_s: float = 10.0) -> None:
-        end = time.monotonic() + limit_s
-        while not condition():
-            assert time.monotonic() < end, self.reports.get("device")
-            self.executor.spin_once(timeout_sec=0.05)
-
-    def pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        self.wait(lambda: time.monotonic() > end, seconds + 5.0)
-
-    def do(self, name: str, **fields: Any) -> None:
-        assert control.send_request(self.socket, do=name, **fields)["ok"]
-
-    def says(self, text: str) -> bool:
-        return text in str(getattr(self.reports.get("device"), "message", ""))
-
-    def close(self) -> None:
-        self.node.close()
-        self.test.destroy_node()
-        self.executor.shutdown()
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(5.0)
+    def __init__(self, folder: Path, emulate: bool = True, **parameters: Any) -> None:
+        super().__init__(folder)
+        self.link = folder / "aurora"
+        if emulate:
+            (folder / "script.yaml").write_text(yaml.safe_dump(SCRIPT))
+            self.emulate("aurora", "--script", folder / "script.yaml", "--link", self.link)
+        self.tools: list[TrackedTools] = self.hear(TrackedTools, "aurora/tools", qos.DEVICE)
+        self.poses: list[PoseStamped] = self.hear(PoseStamped, "aurora/tool_0/measured_cp", qos.DEVICE)
+        self.edges: list[TFMessage] = self.hear(TFMessage, "/tf", qos.TF)
+        self.serve(AuroraNode, {"port": str(self.link), "tool_names": ["AAAAAA01=pointer"], **parameters})
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    rclpy.init()
-    desks: list[Desk] = []
-
-    def make(emulate: bool = True, **parameters: Any) -> Desk:
-        desks.append(Desk(tmp_path, parameters, emulate))
-        return desks[-1]
-
-    yield make
-    for each in desks:
-        each.close()
-    rclpy.shutdown()
+    with desks(partial(Desk, tmp_path)) as make:
+        yield make
 
 
 def by_name(message: TrackedTools) -> dict[str, TrackedTool]:
@@ -161,20 +103,20 @@ def test_edge_and_pose_stop_while_the_tool_is_missing_and_its_status_goes_on(des
 
 def test_diagnostics_say_which_stage_failed_and_what_to_do(desk: Callable[..., Desk]) -> None:
     d = desk()
-    d.wait(lambda: d.says("tracking 2 tools by BX at 230400 baud"))
+    d.wait(lambda: d.says("device", "tracking 2 tools by BX at 230400 baud"))
     d.do("unplug")
-    d.wait(lambda: d.says("cannot open the port: the port does not exist"))
+    d.wait(lambda: d.says("device", "cannot open the port: the port does not exist"))
     report = d.reports["device"]
     assert report.level == b"\x02" and "by-id" in str(report)
     d.do("replug")
-    d.wait(lambda: d.says("tracking 2 tools"))
+    d.wait(lambda: d.says("device", "tracking 2 tools"))
     d.do("tool_out", tool="sensor")
     d.wait(lambda: "UNPLUGGED" in str(getattr(d.reports.get("tool 0"), "message", "")))
 
 
 def test_port_that_does_not_exist_leaves_the_node_waiting_for_it(desk: Callable[..., Desk]) -> None:
     d = desk(emulate=False)
-    d.wait(lambda: d.says("the port does not exist"))
+    d.wait(lambda: d.says("device", "the port does not exist"))
     assert d.node.state == "active" and d.tools == []
 
 
@@ -194,7 +136,7 @@ def test_deactivation_gives_the_port_back_and_activation_takes_it_again(desk: Ca
 
 def test_programming_error_in_the_driver_ends_the_node(desk: Callable[..., Desk]) -> None:
     d = desk(emulate=False)
-    d.wait(lambda: d.says("the port does not exist"))
+    d.wait(lambda: d.says("device", "the port does not exist"))
 
     def broken() -> None:
         raise ZeroDivisionError("a bug in the driver")

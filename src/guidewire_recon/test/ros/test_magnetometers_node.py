@@ -2,103 +2,50 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import MagneticField
 from tf2_msgs.msg import TFMessage
 
 from guidewire_recon.ros.magnetometers_node import MagnetometersNode
 from guidewire_recon.types import SensorStatus
+from lodestone_bench.emulators import array_emulator
+from lodestone_bench.ros.node_desk import NodeDesk, desks
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import stamp_from_msg
 from lodestone_msgs.msg import MagnetometerArray, MagnetometerSample
 
 pytestmark = pytest.mark.ros
-control = pytest.importorskip("lodestone_bench.emulators.control")
-EMULATOR = [sys.executable, "-m", "lodestone_bench.emulators.array_emulator"]
 WORLD = {"seed": 5, "wire": {"present": False}}
 
 
-class Desk:
-    """The node under test, the emulated array, and everything that the node says."""
+class Desk(NodeDesk):
+    """The array's node on the emulated array."""
 
-    def __init__(self, folder: Path, parameters: dict[str, Any]) -> None:
-        self.link, self.socket, self.truth = folder / "line", folder / "control", folder / "truth.yaml"
-        (folder / "world.yaml").write_text(yaml.safe_dump(WORLD))
-        subprocess.run([*EMULATOR, "--write-truth", self.truth, "--world", folder / "world.yaml"], check=True)
-        paths = ["--link", self.link, "--control", self.socket, "--world", folder / "world.yaml"]
-        self.process = subprocess.Popen([*EMULATOR, *paths], stderr=subprocess.DEVNULL)
-        self.wait_for_socket()
+    def __init__(self, folder: Path, **parameters: Any) -> None:
+        super().__init__(folder)
+        self.link, self.truth, world = folder / "line", folder / "truth.yaml", folder / "world.yaml"
+        world.write_text(yaml.safe_dump(WORLD))
+        assert array_emulator.main(["--write-truth", str(self.truth), "--world", str(world)]) == 0
+        self.emulate("array_emulator", "--link", self.link, "--world", world)
+        self.raw: list[MagnetometerArray] = self.hear(MagnetometerArray, "magnetometers/array_raw", qos.DEVICE)
+        self.arrays: list[MagnetometerArray] = self.hear(MagnetometerArray, "magnetometers/array", qos.DEVICE)
+        self.edges: list[TFMessage] = self.hear(TFMessage, "/tf_static", qos.TF_STATIC_READER)
         given = {"stream.port": str(self.link), "calibration_file": str(self.truth), "stream.silence_s": 0.3, **parameters}
-        self.executor = SingleThreadedExecutor()
-        self.test = rclpy.create_node("desk")
-        self.raw: list[MagnetometerArray] = []
-        self.arrays: list[MagnetometerArray] = []
-        self.edges: list[TFMessage] = []
-        self.reports: dict[str, Any] = {}
-        self.test.create_subscription(MagnetometerArray, "magnetometers/array_raw", self.raw.append, qos.DEVICE)
-        self.test.create_subscription(MagnetometerArray, "magnetometers/array", self.arrays.append, qos.DEVICE)
-        self.test.create_subscription(TFMessage, "/tf_static", self.edges.append, qos.TF_STATIC_READER)
-        self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        self.node = MagnetometersNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
-        self.executor.add_node(self.node)
-        self.executor.add_node(self.test)
-
-    def wait_for_socket(self) -> None:
-        end = time.monotonic() + 15.0
-        while not self.socket.exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.reports.update({status.name.removeprefix("/magnetometers: "): status for status in message.status})
-
-    def wait(self, condition: Callable[[], bool], limit_s: float = 10.0) -> None:
-        end = time.monotonic() + limit_s
-        while not condition():
-            assert time.monotonic() < end, {name: report.message for name, report in self.reports.items()}
-            self.executor.spin_once(timeout_sec=0.05)
-
-    def do(self, name: str, **fields: Any) -> None:
-        answer = control.send_request(self.socket, do=name, **fields)
-        assert answer["ok"], answer
-
-    def says(self, component: str, text: str) -> bool:
-        return text in str(getattr(self.reports.get(component), "message", ""))
-
-    def close(self) -> None:
-        self.node.close()
-        self.test.destroy_node()
-        self.executor.shutdown()
-        self.process.terminate()
-        self.process.wait(5.0)
+        self.serve(MagnetometersNode, given)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    rclpy.init()
-    desks: list[Desk] = []
-
-    def make(**parameters: Any) -> Desk:
-        desks.append(Desk(tmp_path, parameters))
-        return desks[-1]
-
-    yield make
-    for each in desks:
-        each.close()
-    rclpy.shutdown()
+    with desks(partial(Desk, tmp_path)) as make:
+        yield make
 
 
 def test_the_status_bits_of_samples_and_messages_are_the_same() -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 from guidewire_recon.ros.stereo_node import StereoNode
+from lodestone_bench.ros.node_desk import NodeDesk, desks
 from lodestone_core.calibration_file import CalibrationFile
 from lodestone_core.camera import CameraModel
 from lodestone_core.camera_info import camera_from_msg, save_camera
@@ -29,7 +25,6 @@ from lodestone_core.time_calibration import StreamLatency, TimeCalibration, valu
 from lodestone_msgs.msg import CameraPair
 
 pytestmark = pytest.mark.ros
-control = pytest.importorskip("lodestone_bench.emulators.control")
 pixel_code = pytest.importorskip("lodestone_bench.emulators.pixel_code")
 WIDTH, HEIGHT, RATE = 320, 240, 20.0
 SIDES = ("left", "right")
@@ -40,67 +35,23 @@ def camera(name: str, width: int = WIDTH) -> CameraModel:
     return CameraModel(name, width, HEIGHT, K, np.array([0.1, -0.2, 0.001, -0.002, 0.0]))
 
 
-class Desk:
-    """The node under test, the emulated cameras, and everything that the node says."""
+class Desk(NodeDesk):
+    """The stereo node on emulated cameras."""
 
-    def __init__(self, folder: Path, parameters: dict[str, Any], *options: str) -> None:
-        self.folder, self.socket = folder, folder / "control"
-        self.process = self._emulate(*options)
+    def __init__(self, folder: Path, *options: str, **parameters: Any) -> None:
+        super().__init__(folder)
+        world = folder / "world.yaml"
+        world.write_text(f"cameras: {{width: {WIDTH}, height: {HEIGHT}}}")
+        sides = [f"--{side}=unix:{folder}/{side}" for side in SIDES]
+        self.emulate("stereo", "--pattern", "--world", world, "--rate", RATE, *options, *sides)
+        self.images: dict[str, list[Image]] = {side: self.hear(Image, f"stereo/{side}/image_raw", qos.IMAGE) for side in SIDES}
+        self.infos: dict[str, list[CameraInfo]] = {side: self.hear(CameraInfo, f"stereo/{side}/camera_info", qos.IMAGE) for side in SIDES}
+        self.pairs: list[CameraPair] = self.hear(CameraPair, "stereo/pair", qos.DEVICE)
         given: dict[str, Any] = {}
         for side in SIDES:
             video = {"source": f"unix:{folder}/{side}", "width": WIDTH, "height": HEIGHT, "rate_hz": RATE}
             given.update({f"{side}.{name}": value for name, value in video.items()})
-        given.update(parameters)
-        self.executor = SingleThreadedExecutor()
-        self.test = rclpy.create_node("desk")
-        self.images: dict[str, list[Image]] = {side: [] for side in SIDES}
-        self.infos: dict[str, list[CameraInfo]] = {side: [] for side in SIDES}
-        self.pairs: list[CameraPair] = []
-        self.reports: dict[str, Any] = {}
-        for side in SIDES:
-            self.test.create_subscription(Image, f"stereo/{side}/image_raw", self.images[side].append, qos.IMAGE)
-            self.test.create_subscription(CameraInfo, f"stereo/{side}/camera_info", self.infos[side].append, qos.IMAGE)
-        self.test.create_subscription(CameraPair, "stereo/pair", self.pairs.append, qos.DEVICE)
-        self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        try:
-            self.node = StereoNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
-        except Exception:
-            self.process.terminate()
-            raise
-        self.executor.add_node(self.node)
-        self.executor.add_node(self.test)
-
-    def _emulate(self, *options: str) -> subprocess.Popen[bytes]:
-        world = self.folder / "world.yaml"
-        world.write_text(f"cameras: {{width: {WIDTH}, height: {HEIGHT}}}")
-        command = [sys.executable, "-m", "lodestone_bench.emulators.stereo", "--pattern", "--world", world, "--rate", RATE, *options]
-        sides = [f"--{side}=unix:{self.folder}/{side}" for side in SIDES]
-        process = subprocess.Popen(list(map(str, [*command, *sides, "--control", self.socket])), stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 10.0
-        while not self.socket.exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        return process
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.reports.update({status.name.removeprefix("/stereo: "): status for status in message.status})
-
-    def wait(self, condition: Callable[[], bool], limit_s: float = 10.0) -> float:
-        began = time.monotonic()
-        while not condition():
-            assert time.monotonic() - began < limit_s, self.reports
-            self.executor.spin_once(timeout_sec=0.05)
-        return time.monotonic() - began
-
-    def pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        self.wait(lambda: time.monotonic() > end, seconds + 5.0)
-
-    def do(self, name: str, **fields: Any) -> None:
-        assert control.send_request(self.socket, do=name, **fields)["ok"]
-
-    def says(self, component: str, text: str) -> bool:
-        return text in str(getattr(self.reports.get(component), "message", ""))
+        self.serve(StereoNode, {**given, **parameters})
 
     def up(self) -> None:
         self.wait(lambda: len(self.pairs) > 3 and all(self.images[side] and self.infos[side] for side in SIDES))
@@ -109,27 +60,11 @@ class Desk:
         seen = len(self.pairs)
         assert self.wait(lambda: len(self.pairs) > seen + 1) < limit_s
 
-    def close(self) -> None:
-        self.node.close()
-        self.test.destroy_node()
-        self.executor.shutdown()
-        self.process.terminate()
-        self.process.wait(5.0)
-
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    rclpy.init()
-    desks: list[Desk] = []
-
-    def make(*options: str, **parameters: Any) -> Desk:
-        desks.append(Desk(tmp_path, parameters, *options))
-        return desks[-1]
-
-    yield make
-    for each in desks:
-        each.close()
-    rclpy.shutdown()
+    with desks(partial(Desk, tmp_path)) as make:
+        yield make
 
 
 def test_images_come_in_the_ros_naming_with_their_camera_and_in_pairs(desk: Callable[..., Desk], tmp_path: Path) -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
-from lodestone_bench.emulators.control import send_request
+from lodestone_bench.ros.node_desk import NodeDesk, desks
 from lodestone_bench.world.arm import ArmWorld
 from lodestone_bench.world.epoch import join_world
 from lodestone_core.errors import InputError
@@ -46,14 +40,14 @@ values: {T_probe_image: [[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 """
 
 
-class Desk:
-    """The node under test, the emulated device, and everything that the node says."""
+class Desk(NodeDesk):
+    """The arm's node on the emulated device."""
 
-    def __init__(self, folder: Path, parameters: dict[str, Any]) -> None:
-        self.link, self.socket, clock = folder / "arm", folder / "control", folder / "clock"
+    def __init__(self, folder: Path, **parameters: Any) -> None:
+        super().__init__(folder)
+        self.link, clock = folder / "arm", folder / "clock"
         self.world = join_world(clock)
-        command = [sys.executable, "-m", "lodestone_bench.emulators.arm", "--link", self.link, "--control", self.socket, "--clock", clock]
-        self.process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+        self.emulate("arm", "--link", self.link, "--clock", clock)
         (folder / "us_probe.yaml").write_text(PROBE)
         given = {
             "stream.port": str(self.link),
@@ -63,39 +57,12 @@ class Desk:
             "rig": "simulated",
             **parameters,
         }
-        self.executor = SingleThreadedExecutor()
-        self.test = rclpy.create_node("desk")
-        self.encoders: list[ArmEncoders] = []
-        self.joints: list[JointState] = []
-        self.poses: list[PoseStamped] = []
-        self.edges: list[TFMessage] = []
-        self.static: list[TFMessage] = []
-        self.reports: dict[str, Any] = {}
-        self.test.create_subscription(ArmEncoders, "us_arm/encoders", self.encoders.append, qos.DEVICE)
-        self.test.create_subscription(JointState, "us_arm/measured_js", self.joints.append, qos.DEVICE)
-        self.test.create_subscription(PoseStamped, "us_arm/measured_cp", self.poses.append, qos.DEVICE)
-        self.test.create_subscription(TFMessage, "/tf", self.edges.append, qos.TF)
-        self.test.create_subscription(TFMessage, "/tf_static", self.static.append, qos.TF_STATIC_READER)
-        self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        self.node = ArmNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
-        self.executor.add_node(self.node)
-        self.executor.add_node(self.test)
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.reports.update({status.name.removeprefix("/us_arm: "): status for status in message.status})
-
-    def wait(self, condition: Callable[[], bool], limit_s: float = 15.0) -> None:
-        end = time.monotonic() + limit_s
-        while not condition():
-            assert time.monotonic() < end, (self.reports.get("device"), self.encoders[-1:])
-            self.executor.spin_once(timeout_sec=0.05)
-
-    def pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        self.wait(lambda: time.monotonic() > end, seconds + 5.0)
-
-    def do(self, name: str, **fields: Any) -> None:
-        assert send_request(self.socket, do=name, **fields)["ok"]
+        self.encoders: list[ArmEncoders] = self.hear(ArmEncoders, "us_arm/encoders", qos.DEVICE)
+        self.joints: list[JointState] = self.hear(JointState, "us_arm/measured_js", qos.DEVICE)
+        self.poses: list[PoseStamped] = self.hear(PoseStamped, "us_arm/measured_cp", qos.DEVICE)
+        self.edges: list[TFMessage] = self.hear(TFMessage, "/tf", qos.TF)
+        self.static: list[TFMessage] = self.hear(TFMessage, "/tf_static", qos.TF_STATIC_READER)
+        self.serve(ArmNode, given)
 
     def holds(self) -> bool:
         return bool(self.encoders) and self.encoders[-1].valid and bool(self.joints)
@@ -111,27 +78,11 @@ class Desk:
         for heard in (self.encoders, self.joints, self.poses, self.edges):
             heard.clear()
 
-    def close(self) -> None:
-        self.node.close()
-        self.test.destroy_node()
-        self.executor.shutdown()
-        self.process.terminate()
-        self.process.wait(5.0)
-
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    rclpy.init()
-    desks: list[Desk] = []
-
-    def make(**parameters: Any) -> Desk:
-        desks.append(Desk(tmp_path, parameters))
-        return desks[-1]
-
-    yield make
-    for each in desks:
-        each.close()
-    rclpy.shutdown()
+    with desks(partial(Desk, tmp_path)) as make:
+        yield make
 
 
 def test_pose_and_tree_are_the_worlds_and_stop_when_a_joint_does_not_hold(desk: Callable[..., Desk]) -> None:

@@ -3,97 +3,49 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
+from lodestone_bench.ros.node_desk import NodeDesk, desks
 from lodestone_core.ros import qos
 from lodestone_core.ros.image_message import image_from_msg
 from lodestone_msgs.msg import UltrasoundGeometry
 from us_motion.ros.ultrasound_node import UltrasoundNode
 
 pytestmark = pytest.mark.ros
-control = pytest.importorskip("lodestone_bench.emulators.control")
 CALIBRATION = Path(__file__).parents[4] / "launch" / "rigs" / "simulated" / "ultrasound.yaml"
 WORLD = {"patient": {"liver_grid_mm": 3.0, "vessels": {"generations": 3}}}
 
 
-class Desk:
-    """The node under test, the emulated machine, and everything that the node says."""
+class Desk(NodeDesk):
+    """The ultrasound node on the emulated machine."""
 
     def __init__(self, folder: Path, **parameters: Any) -> None:
-        self.url, self.socket = f"unix:{folder}/video", folder / "control"
+        super().__init__(folder)
+        self.url = f"unix:{folder}/video"
         (folder / "world.yaml").write_text(yaml.safe_dump(WORLD))
-        command = [sys.executable, "-m", "lodestone_bench.emulators.ultrasound", "--url", self.url, "--control", self.socket, "--rate", 10]
-        self.process = subprocess.Popen(list(map(str, [*command, f"--world={folder}/world.yaml"])), stderr=subprocess.DEVNULL)
-        self.images: list[Image] = []
-        self.geometry: list[UltrasoundGeometry] = []
-        self.masks: list[Image] = []
-        self.reports: dict[str, Any] = {}
-        self.executor = SingleThreadedExecutor()
-        self.test = rclpy.create_node("desk")
-        self.test.create_subscription(Image, "ultrasound/image_raw", self.images.append, qos.DEVICE)
-        self.test.create_subscription(UltrasoundGeometry, "ultrasound/geometry", self.geometry.append, qos.DEVICE)
-        self.test.create_subscription(Image, "ultrasound/mask", self.masks.append, qos.latched())
-        self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
+        self.emulate("ultrasound", "--url", self.url, "--rate", 10, f"--world={folder}/world.yaml")
+        self.images: list[Image] = self.hear(Image, "ultrasound/image_raw", qos.DEVICE)
+        self.geometry: list[UltrasoundGeometry] = self.hear(UltrasoundGeometry, "ultrasound/geometry", qos.DEVICE)
+        self.masks: list[Image] = self.hear(Image, "ultrasound/mask", qos.latched())
         given = {"video.source": self.url, "video.reopen_max_s": 0.3, "calibration_file": str(CALIBRATION), **parameters}
-        self.node = UltrasoundNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
-        self.executor.add_node(self.node)
-        self.executor.add_node(self.test)
-        self.wait(self.socket.exists, 60.0)
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.reports.update({status.name.removeprefix("/ultrasound: "): status for status in message.status})
-
-    def wait(self, condition: Callable[[], bool], limit_s: float = 15.0) -> float:
-        start = time.monotonic()
-        while not condition():
-            assert time.monotonic() - start < limit_s, {name: status.message for name, status in self.reports.items()}
-            self.executor.spin_once(timeout_sec=0.05)
-        return time.monotonic() - start
+        self.serve(UltrasoundNode, given)
 
     def valid(self) -> bool:
         return bool(self.geometry and self.geometry[-1].valid)
 
-    def says(self, component: str, *texts: str) -> bool:
-        return any(text in str(getattr(self.reports.get(component), "message", "")) for text in texts)
-
-    def do(self, name: str, **fields: Any) -> None:
-        assert control.send_request(self.socket, do=name, **fields)["ok"]
-
-    def close(self) -> None:
-        self.node.close()
-        self.test.destroy_node()
-        self.executor.shutdown()
-        self.process.terminate()
-        assert self.process.wait(30.0) == 0
-
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    rclpy.init()
-    desks: list[Desk] = []
-
-    def make(**parameters: Any) -> Desk:
-        desks.append(Desk(tmp_path, **parameters))
-        return desks[-1]
-
-    yield make
-    for each in desks:
-        each.close()
-    rclpy.shutdown()
+    with desks(partial(Desk, tmp_path)) as make:
+        yield make
 
 
 def test_every_image_has_its_geometry_and_a_change_of_depth_a_new_epoch(desk: Callable[..., Desk]) -> None:

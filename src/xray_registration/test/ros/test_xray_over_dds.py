@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
+from lodestone_bench.ros.node_desk import NodeDesk, desks
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import transforms_from_msg
 from lodestone_core.ros.image_message import image_from_msg
@@ -27,81 +21,36 @@ from lodestone_msgs.msg import XrayGeometry
 from xray_registration.ros.xray_node import XrayNode
 
 pytestmark = pytest.mark.ros
-control = pytest.importorskip("lodestone_bench.emulators.control")
 CALIBRATION = Path(__file__).parents[4] / "launch" / "rigs" / "simulated" / "xray.yaml"
 WORLD = {"patient": {"liver_grid_mm": 3.0, "vessels": {"generations": 3}}, "c_arm": {"volume_mm": 6.0}}
 
 
-class Desk:
-    """The node under test, the emulated C-arm, and everything that the node says."""
+class Desk(NodeDesk):
+    """The X-ray node on the emulated C-arm."""
 
-    def __init__(self, folder: Path, kind: str, calibration: str) -> None:
-        self.socket, self.folder = folder / "control", folder / "files"
+    def __init__(self, folder: Path, kind: str, calibration: str = str(CALIBRATION)) -> None:
+        super().__init__(folder)
+        self.exports = folder / "files"
         (folder / "world.yaml").write_text(yaml.safe_dump(WORLD))
-        command = [sys.executable, "-m", "lodestone_bench.emulators.xray", "--url", f"unix:{folder}/video", "--control", self.socket]
-        command += [f"--world={folder}/world.yaml", f"--dicom={self.folder}", "--dicom-rate", 4]
-        self.process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
-        self.images: list[Image] = []
-        self.infos: list[CameraInfo] = []
-        self.geometry: list[XrayGeometry] = []
-        self.edges: list[TFMessage] = []
-        self.reports: dict[str, Any] = {}
-        self.executor = SingleThreadedExecutor()
-        self.test = rclpy.create_node("desk")
-        self.test.create_subscription(Image, "xray/image_raw", self.images.append, qos.IMAGE)
-        self.test.create_subscription(CameraInfo, "xray/camera_info", self.infos.append, qos.IMAGE)
-        self.test.create_subscription(XrayGeometry, "xray/geometry", self.geometry.append, qos.DEVICE)
-        self.test.create_subscription(TFMessage, "/tf", self.edges.append, qos.TF)
-        self.test.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
-        given = {"kind": kind, "video.source": f"unix:{folder}/video", "folder.path": str(self.folder), "calibration_file": calibration}
-        given |= {"folder.poll_s": 0.05, "folder.settle_s": 0.1, "video.reopen_max_s": 0.3}
-        self.node = XrayNode(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
-        self.executor.add_node(self.node)
-        self.executor.add_node(self.test)
-        self.wait(self.socket.exists, 60.0)
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.reports.update({status.name.removeprefix("/xray: "): status for status in message.status})
-
-    def wait(self, condition: Callable[[], bool], limit_s: float = 15.0) -> float:
-        start = time.monotonic()
-        while not condition():
-            assert time.monotonic() - start < limit_s, {name: status.message for name, status in self.reports.items()}
-            self.executor.spin_once(timeout_sec=0.05)
-        return time.monotonic() - start
-
-    def says(self, component: str, *texts: str) -> bool:
-        return any(text in str(getattr(self.reports.get(component), "message", "")) for text in texts)
-
-    def do(self, name: str, **fields: Any) -> None:
-        assert control.send_request(self.socket, do=name, **fields)["ok"]
+        files = (f"--world={folder}/world.yaml", f"--dicom={self.exports}", "--dicom-rate", 4)
+        self.emulate("xray", "--url", f"unix:{folder}/video", *files)
+        self.images: list[Image] = self.hear(Image, "xray/image_raw", qos.IMAGE)
+        self.infos: list[CameraInfo] = self.hear(CameraInfo, "xray/camera_info", qos.IMAGE)
+        self.geometry: list[XrayGeometry] = self.hear(XrayGeometry, "xray/geometry", qos.DEVICE)
+        self.edges: list[TFMessage] = self.hear(TFMessage, "/tf", qos.TF)
+        given = {"kind": kind, "video.source": f"unix:{folder}/video", "folder.path": str(self.exports), "calibration_file": calibration}
+        self.serve(XrayNode, {**given, "folder.poll_s": 0.05, "folder.settle_s": 0.1, "video.reopen_max_s": 0.3})
 
     def next_not_valid(self) -> XrayGeometry:
         seen = len(self.geometry)
         self.wait(lambda: any(not g.valid for g in self.geometry[seen:]))
         return next(g for g in self.geometry[seen:] if not g.valid)
 
-    def close(self) -> None:
-        self.node.close()
-        self.test.destroy_node()
-        self.executor.shutdown()
-        self.process.terminate()
-        assert self.process.wait(30.0) == 0
-
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    rclpy.init()
-    desks: list[Desk] = []
-
-    def make(kind: str, calibration: str = str(CALIBRATION)) -> Desk:
-        desks.append(Desk(tmp_path, kind, calibration))
-        return desks[-1]
-
-    yield make
-    for each in desks:
-        each.close()
-    rclpy.shutdown()
+    with desks(partial(Desk, tmp_path)) as make:
+        yield make
 
 
 def test_video_has_camera_geometry_and_place_of_the_calibration(desk: Callable[..., Desk]) -> None:
