@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
-import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,10 +15,10 @@ from typing import Any
 from lodestone_bench.emulators.aurora_device import AuroraDevice, Reply
 from lodestone_bench.emulators.aurora_measure import FramesSeen
 from lodestone_bench.emulators.aurora_requests import ErrorReply, WarningReply, check_tool, parse_request, perform
-from lodestone_bench.emulators.control import ControlServer
 from lodestone_bench.emulators.crc16 import with_crc
 from lodestone_bench.emulators.garble import BITS_PER_BYTE
-from lodestone_bench.emulators.line import SerialLine, Transmission
+from lodestone_bench.emulators.line import Transmission
+from lodestone_bench.emulators.serial_emulator import SerialEmulator
 from lodestone_bench.faults import ReplyFaults, Schedule
 
 log = logging.getLogger(__name__)
@@ -39,8 +36,8 @@ class Outgoing:
     unchanged: bool
 
 
-class AuroraEmulator:
-    """`run` serves until `stop`, from any thread or signal handler; times are seconds of `clock`."""
+class AuroraEmulator(SerialEmulator[Outgoing]):
+    """An Aurora on its line; times are seconds of `clock`."""
 
     def __init__(
         self,
@@ -51,9 +48,9 @@ class AuroraEmulator:
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(link, control)
         self.device = device
         self.clock = clock
-        self.line: SerialLine[Outgoing] = SerialLine(link)
         self.faults = ReplyFaults(seed)
         self.seen = FramesSeen()
         self.commands: Counter[str] = Counter()
@@ -63,50 +60,11 @@ class AuroraEmulator:
         self._schedule = schedule or Schedule()
         for request in self._schedule.requests():
             check_tool(device, parse_request(request))  # told at the start, not when it is due
-        self._control_path = control
-        self._control: ControlServer | None = None
         self._partial = bytearray()
         self._busy_until_s = 0.0
         self._deaf_until_s = 0.0
         self._born_s = clock()
         self._random = Random(seed)
-        self._stopping = threading.Event()
-        self._wake, self._waker = socket.socketpair()
-
-    def open(self) -> None:
-        """Plug the line in and open the control socket. Raises InputError when a path cannot be had."""
-        self.line.plug_in()
-        try:
-            self._control = None if self._control_path is None else ControlServer(self._control_path)
-        except Exception:
-            self.line.unplug()
-            raise
-        self.device.power_on(self.clock())
-        log.info("Aurora emulator at %s", self.line.link)
-
-    def run(self) -> None:
-        """Serve until stopped, then leave no path behind. Opens what is not open yet."""
-        if not self.line.plugged_in:
-            self.open()
-        try:
-            while not self._stopping.is_set():
-                self._turn()
-        finally:
-            self.close()
-
-    def stop(self) -> None:
-        """Let `run` return."""
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._waker.send(b"x")
-
-    def close(self) -> None:
-        """Leave no path behind."""
-        self.line.unplug()
-        if self._control is not None:
-            self._control.close()
-        self._wake.close()
-        self._waker.close()
 
     def request(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out one request of the control protocol. Raises InputError for one that makes no sense."""
@@ -139,8 +97,10 @@ class AuroraEmulator:
         """Seconds since the emulator was made."""
         return self.clock() - self._born_s
 
+    def _begin(self) -> None:
+        self.device.power_on(self.clock())
+
     def _turn(self) -> None:
-        """One round: what is due, then wait for whatever comes first."""
         now_s = self.clock()
         self._run_schedule(now_s)
         if self.replug_at_s is not None and now_s >= self.replug_at_s:
@@ -158,7 +118,7 @@ class AuroraEmulator:
     def _readers(self, now_s: float) -> list[Any]:
         fd = self.line.readable_fd(now_s)
         port = [] if fd is None or now_s < self._busy_until_s else [fd]
-        return [self._wake, *port, *(self._control.sockets() if self._control else [])]
+        return [*port, *self._others()]
 
     def _wait_s(self, now_s: float) -> float:
         due = [time_s for time_s in (self.line.due_s(now_s), self.replug_at_s) if time_s is not None]

@@ -6,11 +6,8 @@ clock, which runs from its start and may run fast or slow.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
-import socket
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from lodestone_bench.emulators.control import ControlServer
-from lodestone_bench.emulators.line import SerialLine, Transmission
+from lodestone_bench.emulators.line import Transmission
+from lodestone_bench.emulators.serial_emulator import SerialEmulator
 from lodestone_bench.emulators.stream_requests import COMMON, Requests, parse
 from lodestone_bench.emulators.stuffing import HostBytes, framed
 from lodestone_bench.faults import ReplyFaults
@@ -76,8 +73,8 @@ class Outgoing(NamedTuple):
     unchanged: bool
 
 
-class StreamDevice:
-    """`run` serves until `stop`, from any thread or signal handler; `clock` gives world seconds."""
+class StreamDevice(SerialEmulator[Outgoing]):
+    """A device that sends records; `clock` gives world seconds."""
 
     def __init__(
         self,
@@ -88,10 +85,10 @@ class StreamDevice:
         control: Path | None = None,
         seed: int = 0,
     ) -> None:
+        super().__init__(link, control)
         self.records = records
         self.config = config
         self.clock = clock
-        self.line: SerialLine[Outgoing] = SerialLine(link)
         self.faults = ReplyFaults(seed)
         self.baud = config.baud
         self.sequence = config.first_sequence
@@ -99,48 +96,9 @@ class StreamDevice:
         self.counts: Counter[str] = Counter()
         self.replug_at_s: float | None = None
         self._rate_factor = 1.0
-        self._control_path = control
-        self._control: ControlServer | None = None
         self._host = HostBytes()
         self._random = Random(seed)
-        self._stopping = threading.Event()
-        self._wake, self._waker = socket.socketpair()
         self._power_on()
-
-    def open(self) -> None:
-        """Plug the line in and open the control socket. Raises InputError when a path cannot be had."""
-        self.line.plug_in()
-        try:
-            self._control = None if self._control_path is None else ControlServer(self._control_path)
-        except Exception:
-            self.line.unplug()
-            raise
-        self.restart()
-        log.info("device at %s", self.line.link)
-
-    def run(self) -> None:
-        """Serve until stopped, then leave no path behind. Opens what is not open yet."""
-        if not self.line.plugged_in:
-            self.open()
-        try:
-            while not self._stopping.is_set():
-                self._turn()
-        finally:
-            self.close()
-
-    def stop(self) -> None:
-        """Let `run` return."""
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._waker.send(b"x")
-
-    def close(self) -> None:
-        """Leave no path behind."""
-        self.line.unplug()
-        if self._control is not None:
-            self._control.close()
-        self._wake.close()
-        self._waker.close()
 
     def request(self, request: dict[str, Any]) -> dict[str, Any]:
         """Carry out a request of the control socket. Raises InputError."""
@@ -228,6 +186,9 @@ class StreamDevice:
         rate_hz = self.config.rate_hz * self._rate_factor * (1.0 + self.config.drift_ppm * 1e-6)
         return self._origin_s + self._ticks / rate_hz
 
+    def _begin(self) -> None:
+        self.restart()
+
     def _turn(self) -> None:
         now_s = self.clock()
         if self.replug_at_s is not None and now_s >= self.replug_at_s:
@@ -236,7 +197,7 @@ class StreamDevice:
         for transmission in self.line.service(now_s):
             self._through(transmission)
         fd = self.line.readable_fd(now_s)
-        readers: list[Any] = [self._wake, *([] if fd is None else [fd]), *(self._control.sockets() if self._control else [])]
+        readers: list[Any] = [*([] if fd is None else [fd]), *self._others()]
         ready, _, _ = select.select(readers, [], [], self._wait_s())
         if fd is not None and fd in ready:
             for body in self._host.take(self.line.read(self.baud)):
