@@ -6,7 +6,6 @@ clock, which runs from its start and may run fast or slow.
 
 from __future__ import annotations
 
-import logging
 import select
 from collections import Counter
 from collections.abc import Callable
@@ -21,8 +20,6 @@ from lodestone_bench.emulators.stream_requests import COMMON, Requests, parse
 from lodestone_bench.emulators.stuffing import HostBytes, framed
 from lodestone_bench.faults import ReplyFaults
 from lodestone_core.config import option
-
-log = logging.getLogger(__name__)
 
 HELLO_REQUEST = bytes([0xF1, 0x01])
 """What a host sends to be told what the device is."""
