@@ -226,13 +226,15 @@ def test_tool_whose_reply_was_lost_is_looked_for_again(rig):
     assert r.device.now - begin < 2 * S
 
 
-def test_commands_that_arrive_damaged_do_not_count_as_a_refusal(rig, reply_line):
-    r = rig().track()
-    begin, answer = r.device.now, r.device._answer
-    r.device._answer = lambda text: reply_line("ERROR04")
-    seconds_until(r, lambda: r.device.now - begin > 20 * S)
-    r.device._answer = answer
-    assert seconds_until_frame(r) < 2.0
+@pytest.mark.parametrize("length_s", [1.0, 3.0, 8.0, 30.0])
+def test_commands_that_arrive_damaged_do_not_count_as_a_refusal(rig, reply_line, length_s):
+    for phase in range(6):
+        r = rig().track()
+        end, answer = r.device.now + round((length_s + 0.23 * phase) * S), r.device._answer
+        r.device._answer = lambda text, r=r, end=end, answer=answer: reply_line("ERROR04") if r.device.now < end else answer(text)
+        seconds_until(r, lambda r=r, end=end: r.device.now >= end)
+        step_until_two_tools_are_valid(r)
+        assert (r.device.now - end) / S < 2.0, phase
 
 
 def test_device_that_was_silent_for_a_while_comes_back_by_itself(rig):
