@@ -228,6 +228,19 @@ def test_wrong_baud_is_noise_and_its_correction_brings_the_records_back(bench: C
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "nothing of the noise was taken for a record"
 
 
+def test_rate_that_carries_fewer_records_than_come_leaves_none_waiting_when_it_is_corrected(bench: Callable[..., Bench]) -> None:
+    b = bench(rate_hz=200.0, baud=460800)
+    b.more(10)
+    b.do("baud", value=9600)  # carries eight of the 200 records a second
+    b.wait(lambda: b.driver.status.cause is Cause.NOISE)
+    known, at_s = len(b.records), time.monotonic()
+    b.do("clear")
+    b.more(3)
+    assert time.monotonic() - at_s < 1.0
+    numbers = [number for number, *_ in b.records]
+    assert numbers[known] - numbers[known - 1] > 50, "what was measured meanwhile is missing, and its numbers say so"
+
+
 def test_half_the_rate_and_a_slow_line_show_in_the_times(bench: Callable[..., Bench]) -> None:
     b = bench(rate_hz=100.0)
     b.more(10)

@@ -118,6 +118,12 @@ class StreamDevice(SerialEmulator[Outgoing]):
         """Measure at the rate of the configuration times this."""
         self._origin_s, self._ticks, self._rate_factor = self._trigger_s(), 0, factor
 
+    def set_baud(self, baud: int) -> None:
+        """Go on at this rate. What waits for the line is lost with the change, as in a board that sets its port up anew."""
+        if baud != self.baud:
+            self.line.discard_output()
+            self.baud = baud
+
     def unplug(self, replug_after_s: float | None, restart: bool) -> None:
         """The port vanishes."""
         self.line.unplug()
@@ -137,7 +143,7 @@ class StreamDevice(SerialEmulator[Outgoing]):
         self.faults.clear()
         self.records.clear()
         self.line.slow_bits_per_s = None
-        self.baud = self.config.baud
+        self.set_baud(self.config.baud)
         self._hanging_until_s = 0.0
         if self._rate_factor != 1.0:
             self.set_rate(1.0)

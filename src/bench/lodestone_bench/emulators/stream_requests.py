@@ -36,7 +36,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Baud:
-    """The device goes on at another baud rate."""
+    """The device goes on at another baud rate; what waits to be sent is lost with the change."""
 
     value: int = option(115200, unit="baud", doc="the rate", minimum=1200)
 
@@ -94,7 +94,7 @@ def _rate(device: StreamDevice, fields: Rate) -> None:
 
 
 def _baud(device: StreamDevice, fields: Baud) -> None:
-    device.baud = fields.value
+    device.set_baud(fields.value)
 
 
 def _sequence(device: StreamDevice, fields: SetSequence) -> None:

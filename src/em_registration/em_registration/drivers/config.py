@@ -17,13 +17,13 @@ _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """How long the device may take, by class of command."""
+    """How long the device may take, by class of command; for one that it has carried out before, little more than that took."""
 
-    probe_s: float = option(0.3, unit="s", doc="an INIT that only asks whether a device listens at a baud rate", minimum=0.05)
+    probe_s: float = option(0.3, unit="s", doc="APIREV, which asks whether a device listens; TSTOP where polls failed", minimum=0.05)
     quick_s: float = option(1.0, unit="s", doc="TSTOP and queries of versions, handles and tools", minimum=0.05)
     port_s: float = option(5.0, unit="s", doc="PINIT, PENA, PHRQ, PVWR, TSTART", minimum=0.05)
     measure_s: float = option(0.2, unit="s", doc="TX and BX, on top of the time that the line needs for the bytes", minimum=0.02)
-    slow_s: float = option(15.0, unit="s", doc="INIT and what follows a reset: an Aurora may take 12 s", minimum=0.05)
+    slow_s: float = option(15.0, unit="s", doc="INIT, or after a reset: up to 12 s; so long a silence opens the port anew", minimum=0.05)
     byte_gap_s: float = option(0.03, unit="s", doc="a silence so long inside a TX or BX reply ends it: it was truncated", minimum=0.002)
 
 
@@ -34,7 +34,7 @@ class RecoveryConfig:
     retries: int = option(4, doc="polls that may stay unanswered in a row before tracking is stopped and started again", minimum=1)
     bad_replies: int = option(5, doc="bad replies in a row before BX gives way to TX, and TX to a restart of tracking", minimum=1)
     reopen_s: float = option(0.1, unit="s", doc="interval at which a port that is gone is looked for", minimum=0.02)
-    backoff_s: float = option(0.5, unit="s", doc="wait before the first new start after a device did not answer; it doubles", minimum=0.0)
+    backoff_s: float = option(0.5, unit="s", doc="wait after a port was not to be had, or the device refused; then it doubles", minimum=0.0)
     backoff_max_s: float = option(5.0, unit="s", doc="longest such wait", minimum=0.0)
 
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from em_registration.drivers import ndi_commands as ndi
 from em_registration.drivers.config import AuroraConfig
-from em_registration.drivers.link import Link
+from em_registration.drivers.link import Link, arrived_damaged, refusal
 from em_registration.drivers.ndi_codes import ErrorCode
-from em_registration.drivers.ndi_replies import Failure, Okay, Text
+from em_registration.drivers.ndi_replies import Failure, Okay, ResetDone, Text
 from lodestone_core.device.faults import Cause, DriverFault
 from lodestone_core.device.serial_port import Clock
 from lodestone_core.time import NS_PER_S
@@ -18,51 +18,34 @@ _PROBES: Final = 2
 # ndicapi waits so long after INIT and around COMM; other drivers wait 200 to 500 ms.
 _SETTLE_S: Final = 0.1
 _BUSY_WAIT_S: Final = 0.5
-_LISTEN_S: Final = 1.0
+# What was written may still be on its way to the line, at the rate that is set then.
+_OUT_S: Final = 0.1
 
 
 def find_device(link: Link, config: AuroraConfig) -> None:
-    """Set the line to the rate at which the device answers: the configured one, else 9600.
+    """Set the line to the rate at which the device answers: the configured one or 9600, in turn, first the one that is not set now.
 
     Raises DriverFault: SILENT when nothing came at either rate, NOISE when bytes came that were no reply.
     """
     noise = False
-    for baud in dict.fromkeys((config.baud, RESET_BAUD)):
+    for baud in _PROBES * sorted({config.baud, RESET_BAUD}, key=lambda baud: baud == link.baud):
         link.set_baud(baud, config.handshake and baud == config.baud)
-        for _ in range(_PROBES):
-            answer = link.ask(ndi.init(ndi.Patience.PROBE))
-            if answer.reply is not None:
-                return
-            noise = noise or answer.noise
+        answer = link.ask(ndi.api_revision())
+        if answer.reply is not None and not arrived_damaged(answer.reply):
+            return
+        noise = noise or answer.noise or answer.reply is not None
     raise DriverFault(Cause.NOISE if noise else Cause.SILENT, f"no good reply at {config.baud} or {RESET_BAUD} baud")
 
 
-def reset_device(link: Link, config: AuroraConfig) -> None:
-    """Reset by a break, else by RESET where an adapter does not forward breaks. Raises DriverFault(SILENT) when nothing comes of it."""
-    link.set_baud(RESET_BAUD)
-    link.send_break()
-    if _comes_alive(link, config):
+def reset_device(link: Link, config: AuroraConfig, by_command: bool) -> None:
+    """Reset by a break, or by RESET at both rates where an adapter does not forward breaks; `find_device` tells what came of it."""
+    if not by_command:
+        link.send_break()
         return
-    for baud in dict.fromkeys((config.baud, RESET_BAUD)):
+    for baud in dict.fromkeys((RESET_BAUD, config.baud)):
         link.set_baud(baud)
         link.send(ndi.reset())
-        link.set_baud(RESET_BAUD)
-        if _comes_alive(link, config):
-            return
-    raise DriverFault(Cause.SILENT, "no reply after a break, nor after RESET")
-
-
-def _comes_alive(link: Link, config: AuroraConfig) -> bool:
-    """Whether the device reports after a reset, or answers INIT at either rate: a break that was not forwarded brings no report."""
-    listen_s = min(_LISTEN_S, config.limits.slow_s)
-    for _ in range(max(1, round(config.limits.slow_s / (listen_s + 2.0 * config.limits.probe_s)))):
-        for baud in dict.fromkeys((RESET_BAUD, config.baud)):
-            link.set_baud(baud)
-            if baud == RESET_BAUD and link.listen(listen_s).reply is not None:
-                return True
-            if link.ask(ndi.init(ndi.Patience.PROBE)).reply is not None:
-                return True
-    return False
+        link.pause(_OUT_S)
 
 
 def initialise(link: Link, config: AuroraConfig, clock: Clock) -> None:
@@ -74,9 +57,9 @@ def initialise(link: Link, config: AuroraConfig, clock: Clock) -> None:
         reply = link.require(ndi.init())
         if isinstance(reply, Okay):
             break
-        in_the_way = isinstance(reply, Failure) and reply.code in (ErrorCode.INVALID_IN_CURRENT_MODE, ErrorCode.INVALID_MODE)
-        if not in_the_way or clock.now_ns() > deadline_ns:
-            raise DriverFault(Cause.REFUSED, f"INIT was answered by {reply}")
+        tracks_or_boots = isinstance(reply, Failure) and reply.code in (ErrorCode.INVALID_IN_CURRENT_MODE, ErrorCode.INVALID_MODE)
+        if not (tracks_or_boots or isinstance(reply, ResetDone)) or clock.now_ns() > deadline_ns:
+            raise refusal(ndi.init(), reply)
         link.ask(ndi.stop_tracking())
         wait_s = _BUSY_WAIT_S if wait_s else _SETTLE_S
     link.pause(_SETTLE_S)

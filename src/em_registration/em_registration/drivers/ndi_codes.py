@@ -74,6 +74,7 @@ class HandleBits(IntFlag):
 class ErrorCode(IntEnum):
     """The error codes that the driver acts on; ERROR_TEXTS knows the others too."""
 
+    BAD_CRC = 0x04
     INVALID_MODE = 0x09
     INVALID_IN_CURRENT_MODE = 0x0C
     NOT_INITIALISED = 0x10

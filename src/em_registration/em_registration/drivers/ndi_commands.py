@@ -71,9 +71,9 @@ def encode(command: Command) -> bytes:
     return text + crc_text(text) + b"\r" if command.with_crc else text + b"\r"
 
 
-def init(patience: Patience = Patience.SLOW) -> Command:
-    """Initialise the system; with Patience.PROBE it is the cheap question whether a device listens."""
-    return Command("INIT", patience=patience)
+def init() -> Command:
+    """Initialise the system."""
+    return Command("INIT", patience=Patience.SLOW)
 
 
 def reset() -> Command:
@@ -92,8 +92,8 @@ def firmware_version() -> Command:
 
 
 def api_revision() -> Command:
-    """Revision of the device's API: a cheap question that changes nothing."""
-    return Command("APIREV")
+    """Revision of the device's API: the cheap question, which changes nothing, whether a device listens."""
+    return Command("APIREV", patience=Patience.PROBE)
 
 
 def comm(baud: int, handshake: bool = False) -> Command:
@@ -147,9 +147,9 @@ def start_tracking(reset_frames: bool) -> Command:
     return Command("TSTART", "80" if reset_frames else "", Patience.PORT)
 
 
-def stop_tracking() -> Command:
+def stop_tracking(patience: Patience = Patience.QUICK) -> Command:
     """TSTOP."""
-    return Command("TSTOP")
+    return Command("TSTOP", patience=patience)
 
 
 def measure(kind: ReplyKind, out_of_volume: bool = True) -> Command:

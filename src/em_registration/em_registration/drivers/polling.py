@@ -84,5 +84,6 @@ class Poller:
         if self._bad < self._config.recovery.bad_replies:
             return
         if self.kind is ReplyKind.TX:
+            self.kind = ReplyKind(self._config.reply)  # where TX fares no better BX was not to blame
             raise DriverFault(Cause.NOISE, f"{self._bad} bad replies in a row")
         self.kind, self._bad = ReplyKind.TX, 0

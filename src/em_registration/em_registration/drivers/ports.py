@@ -43,10 +43,14 @@ _NO_SROM: Final = "the tool may have no SROM: name its .rom file in `rom_files`"
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What one pass over the ports found, and what stood in the way of single tools."""
+    """What one pass over the ports found, and what stood in the way of single tools.
+
+    `unanswered`: a command got no good reply though the device answers else, so that a tool may be missing for a bad line alone.
+    """
 
     tools: tuple[Tool, ...]
     notes: tuple[str, ...]
+    unanswered: bool = False
 
 
 def discover(link: Link, config: AuroraConfig, names: Names) -> Discovery:
@@ -62,6 +66,7 @@ class _Pass:
         self._config = config
         self._notes: list[str] = []
         self._failed: set[int] = set()
+        self._unanswered = False
 
     def run(self, names: Names) -> Discovery:
         for handle in self._handles(HandleSet.STALE):
@@ -72,7 +77,7 @@ class _Pass:
             self._request_ports_with_rom()
             self._for_all(HandleSet.NOT_ENABLED, "enable", self._enable)
         tools, notes = identify(self._infos(self._handles(HandleSet.ENABLED)), self._config, names)
-        return Discovery(tools, (*dict.fromkeys(self._notes), *notes))
+        return Discovery(tools, (*dict.fromkeys(self._notes), *notes), self._unanswered)
 
     def _for_all(self, which: HandleSet, verb: str, step: Callable[[int], None]) -> None:
         """Apply `step` until no new handle of the set is left; one that failed is not tried again in this pass."""
@@ -93,8 +98,10 @@ class _Pass:
         except (InputError, MalformedReply) as error:
             self._notes.append(f"cannot {what}: {error}")
         except DriverFault as fault:
-            if fault.cause is not Cause.REFUSED and not self._link.listens():
-                raise
+            if fault.cause is not Cause.REFUSED:
+                if not self._link.listens():
+                    raise
+                self._unanswered = True
             self._notes.append(f"cannot {what}: {fault}")
         else:
             return True

@@ -1,10 +1,12 @@
 """The state machine of the driver: from a port name to frames, and back there by stages when something fails.
 
-    open -> probe (configured rate, then 9600) -> initialise -> baud -> ports -> start -> tracking
+    open -> probe (configured rate and 9600) -> initialise -> baud -> ports -> start -> tracking
 
 Recovery goes up by stages: a poll that fails is repeated (polling.py); then tracking is stopped and started; then the device is
-looked for anew at both rates; then it is reset by a break or RESET; then the port is closed and opened again after a wait that
-doubles. A line that disappears is opened again as soon as it is back.
+looked for anew, at both rates in turn, for as long as it takes. Where it is found as it was left, tracking is started again, else it is
+set up from the beginning. What takes the device its state, or time, comes late: after `limits.slow_s` without a measurement the port is
+closed and opened again, and a device that is not found at once then is reset by a break or RESET, one that only sends damaged replies
+much later. A line that disappears is opened again as soon as it is back; a device that refuses is set up anew after a wait that doubles.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from em_registration.drivers.config import AuroraConfig
 from em_registration.drivers.connect import change_baud, find_device, firmware, initialise, reset_device
 from em_registration.drivers.faults import DriverStatus, Stage, remedy_of
 from em_registration.drivers.frames import FrameTracker
-from em_registration.drivers.link import Link
+from em_registration.drivers.link import Link, Pace
 from em_registration.drivers.ndi_codes import SystemStatus
 from em_registration.drivers.ndi_commands import HandleSet
 from em_registration.drivers.ndi_replies import Text
@@ -35,17 +37,20 @@ _PORT_BITS: Final = SystemStatus.PORT_OCCUPIED | SystemStatus.PORT_UNOCCUPIED
 _FAULT_BITS: Final = SystemStatus.HARDWARE_FAILURE | SystemStatus.RECOVERABLE
 _FAULT_NOTE: Final = "the device reports a fault of its own in its system status: look at its lamps, switch it off and on"
 _WAITING: Final = (HandleSet.STALE, HandleSet.NOT_INITIALISED, HandleSet.NOT_ENABLED)
-# A port bit that stays set with nothing left to do must not keep interrupting the tools that work.
+# A port bit that stays set with nothing left to do, or a tool that never answers, must not keep interrupting the tools that work.
 _LOOK_AGAIN_S, _LOOK_AGAIN_MAX_S = 2.0, 60.0
+_LOOK_FOR_MISSING_S: Final = 1.0
 _NEXT_STAGE: Final = {
     Stage.TRACKING: Stage.RESTART,
     Stage.REPLUG: Stage.RESTART,
     Stage.RESTART: Stage.PROBE,
-    Stage.PROBE: Stage.RESET,
 }
 _MAY_TRACK: Final = (Stage.START, Stage.TRACKING, Stage.REPLUG, Stage.RESTART)
-# After so many faults without a good reply between them the port is closed and opened, whatever the stage.
+# After so many faults with no measurement between them the device is set up anew.
 _FAULTS_IN_A_ROW: Final = 5
+_NOT_HEARD: Final = (Cause.SILENT, Cause.NOISE)
+# A device that is heard, if badly, is there, and a reset would only cost it its state: not before the port was opened so often in vain.
+_OPENINGS_IN_NOISE: Final = 10
 
 
 class Session:
@@ -70,7 +75,11 @@ class Session:
         self._port_bits = SystemStatus(0)
         self._look_again_s = _LOOK_AGAIN_S
         self._look_again_ns = 0
-        self._faults = self._openings = 0
+        self._unanswered = False
+        self._pace = Pace()
+        self._faults = self._openings = self._refusals = self._resets = 0
+        self._well_ns = 0
+        self._set_up = self._may_reset = False
         self._actions: dict[Stage, Callable[[], tuple[TrackedFrame, ...] | None]] = {
             Stage.OPEN: self._open,
             Stage.PROBE: self._probe,
@@ -107,17 +116,25 @@ class Session:
     def _open(self) -> None:
         self._transport = self._connect(self._config.port, self._config.baud)
         self._link = Link(self._transport, self._clock, self._config.limits, self._stopping)
+        self._link.pace = self._pace
+        self._well_ns = self._clock.now_ns()
+        self._set_up, self._may_reset = False, True
         self._enter(Stage.PROBE)
 
     def _probe(self) -> None:
         find_device(self._link, self._config)
-        self._enter(Stage.INITIALISE)
+        as_it_was = self._set_up and self._link.baud == self.status.baud
+        self._enter(Stage.RESTART if as_it_was else Stage.INITIALISE)
 
     def _reset(self) -> None:
-        reset_device(self._link, self._config)
-        self._enter(Stage.INITIALISE)
+        self._well_ns = self._clock.now_ns()
+        self._set_up = self._may_reset = False
+        reset_device(self._link, self._config, by_command=self._resets % 2 == 1)
+        self._resets += 1
+        self._enter(Stage.PROBE)
 
     def _initialise(self) -> None:
+        self._set_up, self._faults = False, 0
         initialise(self._link, self._config, self._clock)
         self._enter(Stage.BAUD)
 
@@ -129,6 +146,7 @@ class Session:
 
     def _find_tools(self) -> None:
         self._discover()
+        self._set_up, self._may_reset = True, False
         self._enter(Stage.START)
 
     def _start(self) -> None:
@@ -153,7 +171,7 @@ class Session:
     def _replug(self) -> None:
         """Look at the ports; the tools that work are interrupted only when a handle waits for something."""
         before = dict(self._tools)
-        if self._handle_waits():
+        if self._unanswered or self._handle_waits():
             self._link.okay(ndi.stop_tracking())
             self._discover()
             self._resume()
@@ -163,8 +181,9 @@ class Session:
         self._enter(Stage.TRACKING)
 
     def _restart(self) -> None:
-        if self._link.ask(ndi.stop_tracking()).reply is None:
-            raise DriverFault(Cause.SILENT, "no reply to TSTOP")
+        answer = self._link.ask(ndi.stop_tracking(ndi.Patience.PROBE))
+        if answer.reply is None:
+            raise DriverFault(Cause.NOISE if answer.noise else Cause.SILENT, "no good reply to TSTOP")
         self._resume()
         self._enter(Stage.TRACKING)
 
@@ -182,13 +201,15 @@ class Session:
         here = {tool.name for tool in found.tools}
         self._gone = {name: tool for name, tool in known.items() if name not in here}
         self._link.handles = len(self._tools)
+        self._unanswered = found.unanswered
+        self._look_again_ns = self._clock.now_ns() + ns_from_s(_LOOK_FOR_MISSING_S)
         self._notes[Stage.PORTS] = found.notes or (() if found.tools else ("no tool is plugged in",))
 
     def _ports_changed(self, bits: SystemStatus) -> bool:
-        """Whether a tool was plugged in or out: a port bit has come up, or stays up for longer."""
+        """Whether a tool was plugged in or out: a port bit has come up, or stays up for longer; or whether one did not answer."""
         bits &= _PORT_BITS
         risen, self._port_bits = bits & ~self._port_bits, bits
-        return bool(risen) or (bool(bits) and self._clock.now_ns() >= self._look_again_ns)
+        return bool(risen) or (bool(bits or self._unanswered) and self._clock.now_ns() >= self._look_again_ns)
 
     def _handle_waits(self) -> bool:
         """Whether a handle waits to be freed, initialised or enabled; a device that does not say while it tracks may have one."""
@@ -198,8 +219,9 @@ class Session:
     def _on_good_reply(self, bits: SystemStatus) -> None:
         faults = bits & _FAULT_BITS
         self._notes[Stage.TRACKING] = (_FAULT_NOTE,) if faults else ()
-        if self._faults or self._openings:
-            self._faults = self._openings = 0
+        self._well_ns = self._clock.now_ns()
+        if self._faults or self._openings or self._refusals:
+            self._faults = self._openings = self._refusals = self._resets = 0
             self._look_again_s = _LOOK_AGAIN_S
         told = self.status
         if told.problem or told.reply != self.poller.kind.value or bool(faults) != (_FAULT_NOTE in told.notes):
@@ -220,26 +242,43 @@ class Session:
     def _recover(self, fault: DriverFault) -> None:
         """Go to the next stage of recovery."""
         failed = self.status.stage
-        self._faults += 1
         self._port_bits = SystemStatus(0)
-        following = _NEXT_STAGE.get(failed)
-        if fault.cause is Cause.LOST or following is None or self._faults > _FAULTS_IN_A_ROW:
-            following = Stage.OPEN
         problem = f"cannot {failed.value}: {fault}"
         if problem != self.status.problem:
             self.status = replace(self.status, problem=problem, remedy=remedy_of(fault))
+        following = self._following(failed, fault.cause)
         if following is Stage.OPEN:
-            self._close_and_wait(fault)
+            self._close_and_wait(failed, fault.cause)
         self._enter(following)
 
-    def _close_and_wait(self, fault: DriverFault) -> None:
+    def _following(self, failed: Stage, cause: Cause) -> Stage:
+        """The stage that helps against a fault of this cause."""
+        if cause is Cause.LOST:
+            return Stage.OPEN
+        self._faults += failed is not Stage.PROBE
+        if self._faults > _FAULTS_IN_A_ROW or (failed is Stage.RESTART and cause not in _NOT_HEARD):
+            self._set_up = False
+        if failed is Stage.OPEN or cause not in _NOT_HEARD:
+            return Stage.OPEN if self._faults > _FAULTS_IN_A_ROW else _NEXT_STAGE.get(failed, Stage.OPEN)
+        if self._clock.now_ns() - self._well_ns > ns_from_s(self._config.limits.slow_s):
+            return Stage.OPEN
+        if failed is not Stage.PROBE:
+            return Stage.RESTART if self._set_up and failed is not Stage.RESTART else Stage.PROBE
+        known_and_heard = cause is Cause.NOISE and self.status.baud > 0
+        return Stage.RESET if self._may_reset and (not known_and_heard or self._openings >= _OPENINGS_IN_NOISE) else Stage.PROBE
+
+    def _close_and_wait(self, failed: Stage, cause: Cause) -> None:
+        """A device that refuses is not hurried; a port is looked for again soon, and a device that was not heard at once."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
-        if fault.cause in (Cause.LOST, Cause.PORT_MISSING):
-            self._clock.sleep(self._config.recovery.reopen_s)
-            return
-        self._faults = 0
         recovery = self._config.recovery
-        self._clock.sleep(min(recovery.backoff_s * 2.0 ** min(self._openings, 16), recovery.backoff_max_s))
-        self._openings += 1
+        if cause in (Cause.LOST, Cause.PORT_MISSING):
+            self._clock.sleep(recovery.reopen_s)
+        elif failed is Stage.OPEN:
+            self._clock.sleep(recovery.backoff_s)
+        elif cause in _NOT_HEARD:
+            self._openings += 1
+        else:
+            self._clock.sleep(min(recovery.backoff_s * 2.0 ** min(self._refusals, 16), recovery.backoff_max_s))
+            self._refusals += 1

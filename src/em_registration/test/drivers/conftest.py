@@ -69,7 +69,10 @@ class FakeTool:
 
 
 class ScriptedAurora:
-    """Answers as an Aurora with its tools; `replies` overrides the answer to a command, one entry a time it is asked."""
+    """Answers as an Aurora with its tools; `replies` overrides the answer to a command, one entry a time it is asked.
+
+    `line` is what becomes of a reply on its way.
+    """
 
     def __init__(self, *tools: FakeTool) -> None:
         self.tools = list(tools)
@@ -88,6 +91,7 @@ class ScriptedAurora:
         self.log: list[str] = []
         self.replies: dict[str, deque[bytes]] = {}
         self.hook: Callable[[str], None] = lambda text: None
+        self.line: Callable[[bytes], bytes] = lambda reply: reply
         self._pending: deque[tuple[int, bytes]] = deque()
         self._started = 0
 
@@ -107,7 +111,7 @@ class ScriptedAurora:
         self.hook(text)
         if self.host_baud == self.baud and not self.silent:
             queue = self.replies.get(text)
-            reply = queue.popleft() if queue else self._answer(text)
+            reply = self.line(queue.popleft() if queue else self._answer(text))
             if reply:
                 self._pending.append((self.now + self.turnaround_ns, reply))
 

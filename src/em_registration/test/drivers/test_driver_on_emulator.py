@@ -163,6 +163,17 @@ def test_replugged_line_tracks_again_within_two_seconds(bench, power_cycle):
     assert set(statuses(b.until_frames(5)[-1]).values()) == {ToolStatus.VALID}
 
 
+@pytest.mark.parametrize("fault_s", [0.5, 1.0])
+def test_damage_to_every_reply_is_over_within_two_seconds_of_its_end(bench, fault_s):
+    b = bench("--tools", 4).drive()
+    b.until_frames(5)
+    b.do("corrupt", count=0, for_s=fault_s)
+    b.for_seconds(fault_s)
+    before = len(b.frames)
+    assert b.until(lambda: len(b.frames) > before) < 2.0
+    assert set(statuses(b.until_frames(5)[-1]).values()) == {ToolStatus.VALID}
+
+
 def test_bx_that_always_comes_damaged_gives_way_to_tx(bench):
     b = bench(script=STILL).drive()
     b.until_frames(5)

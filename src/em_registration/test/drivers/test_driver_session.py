@@ -1,5 +1,7 @@
 """The state machine on a scripted device in virtual time: a start, every stage of recovery, tools in and out."""
 
+from random import Random
+
 import pytest
 
 from em_registration.drivers.faults import Stage
@@ -138,33 +140,119 @@ def test_silent_device_is_looked_for_stage_by_stage(rig):
     r.device.silent = True
     r.device.log.clear()
     stages = []
-    for _ in range(12):
+    while "RESET 0" not in r.device.log:
         r.session.step()
         if not stages or stages[-1] is not r.session.status.stage:
             stages.append(r.session.status.stage)
-    assert stages[:5] == [Stage.TRACKING, Stage.RESTART, Stage.PROBE, Stage.RESET, Stage.OPEN]
-    order = [r.device.log.index(text) for text in ("BX:0801", "TSTOP:", "INIT:", "BREAK", "RESET 0", "CLOSE")]
+    again = [Stage.OPEN, Stage.PROBE, Stage.RESET, Stage.PROBE]
+    assert stages == [Stage.TRACKING, Stage.RESTART, Stage.PROBE, *again, *again]
+    order = [r.device.log.index(text) for text in ("BX:0801", "TSTOP:", "APIREV:", "CLOSE", "BREAK", "RESET 0")]
     assert order == sorted(order)
     status = r.session.status
     assert "does not answer" in status.problem and "is on" in status.remedy and not status.tracking
 
 
+def step_until_two_tools_are_valid(rig):
+    """The last frame of a step holds two tools with a pose."""
+    begin, tools = rig.device.now, ()
+    while [tool.status for tool in tools] != [ToolStatus.VALID] * 2:
+        tools = next((frame.tools for frame in reversed(rig.session.step())), ())
+        assert rig.device.now - begin < 120 * S, rig.session.status
+
+
+def flipped(random):
+    """What damages every reply in one bit."""
+
+    def damage(reply):
+        damaged = bytearray(reply)
+        damaged[random.randrange(len(damaged))] ^= 1 << random.randrange(8)
+        return bytes(damaged)
+
+    return damage
+
+
+FAULTS = {
+    "every reply corrupt": flipped,
+    "replies truncated": lambda random: lambda reply: reply[: random.randrange(len(reply))],
+    "half the replies lost": lambda random: lambda reply: reply if random.random() < 0.5 else b"",
+    "half the replies corrupt": lambda random: lambda reply: reply if random.random() < 0.5 else flipped(random)(reply),
+    "no reply": lambda random: lambda reply: b"",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("length_s", [0.1, 0.5, 1.0, 2.0, 5.0, 20.0, 90.0])
+def test_all_tools_are_back_within_two_seconds_of_the_end_of_a_fault_on_the_line(rig, fault, length_s):
+    for phase in range(6):
+        r = rig().track()
+        end = r.device.now + round((length_s + 0.23 * phase) * S)
+        damage = FAULTS[fault](Random(phase))
+        # By the clock of the device, since one step of the driver may take longer than the fault.
+        r.device.line = lambda reply, r=r, end=end, damage=damage: damage(reply) if r.device.now < end else reply
+        seconds_until(r, lambda r=r, end=end: r.device.now >= end)
+        step_until_two_tools_are_valid(r)
+        assert (r.device.now - end) / S < 2.0, (phase, r.session.status)
+
+
+def test_device_that_answers_damaged_is_not_reset_and_goes_on_as_it_was(rig):
+    r = rig().track()
+    begin, r.device.line = r.device.now, flipped(Random(3))
+    r.device.log.clear()
+    seconds_until(r, lambda: r.device.now - begin > 60 * S)
+    r.device.line = lambda reply: reply
+    assert seconds_until_frame(r) < 2.0
+    assert "BREAK" not in r.device.log and "RESET 0" not in r.device.log
+    assert r.session.status.reply == "bx"
+
+
+def test_device_found_as_it_was_left_is_not_set_up_again(rig):
+    r = rig().track()
+    r.device.silent = True
+    begin = r.device.now
+    seconds_until(r, lambda: r.device.now - begin > 5 * S)
+    r.device.silent = False
+    r.device.log.clear()
+    assert seconds_until_frame(r) < 1.0
+    assert "TSTART:" in r.device.log and "INIT:" not in r.device.log and not any(text.startswith("PINIT") for text in r.device.log)
+
+
+def test_tool_whose_reply_was_lost_is_looked_for_again(rig):
+    r = rig()
+    r.device.script("PINIT:0A", b"", b"")
+    r.track()
+    assert [t.status for t in r.frames(30)[-1].tools] == [ToolStatus.VALID]
+    begin = r.device.now
+    step_until_two_tools_are_valid(r)
+    assert r.device.now - begin < 2 * S
+
+
+@pytest.mark.parametrize("length_s", [1.0, 3.0, 8.0, 30.0])
+def test_commands_that_arrive_damaged_do_not_count_as_a_refusal(rig, reply_line, length_s):
+    for phase in range(6):
+        r = rig().track()
+        end, answer = r.device.now + round((length_s + 0.23 * phase) * S), r.device._answer
+        r.device._answer = lambda text, r=r, end=end, answer=answer: reply_line("ERROR04") if r.device.now < end else answer(text)
+        seconds_until(r, lambda r=r, end=end: r.device.now >= end)
+        step_until_two_tools_are_valid(r)
+        assert (r.device.now - end) / S < 2.0, phase
+
+
 def test_device_that_was_silent_for_a_while_comes_back_by_itself(rig):
-    for silent_s in (0.3, 1.5, 4.0, 30.0):
+    for silent_s in (0.3, 1.5, 4.0, 30.0, 300.0):
         r = rig().track()
         r.device.silent = True
         end = r.device.now + round(silent_s * S)
-        seconds_until(r, lambda r=r, end=end: r.device.now >= end)
+        seconds_until(r, lambda r=r, end=end: r.device.now >= end, 400.0)
         r.device.silent = False
         recovery = seconds_until_frame(r)
         assert r.session.status.problem == "" and r.session.status.tracking
-        assert recovery < (2.5 if silent_s < 4 else 15.0), silent_s
+        assert recovery < 2.0, silent_s
 
 
 def test_device_that_lost_its_power_is_set_up_again(rig):
     r = rig().track()
     r.device.power_cycle()
-    assert seconds_until_frame(r) < 6.0
+    assert seconds_until_frame(r) < 2.0
     assert r.device.baud == 230400
 
 

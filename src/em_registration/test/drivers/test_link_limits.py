@@ -4,7 +4,7 @@ import pytest
 
 from em_registration.drivers import ndi_commands as ndi
 from em_registration.drivers.link import Link
-from em_registration.drivers.ndi_commands import HandleSet, Patience, ReplyKind
+from em_registration.drivers.ndi_commands import HandleSet, ReplyKind
 from em_registration.drivers.ndi_measurements import Measurement
 from em_registration.drivers.ndi_replies import Failure, Okay, Text
 from lodestone_core.device.faults import Cause, DriverFault, Stopped
@@ -20,7 +20,7 @@ def elapsed_ms(device, action):
 
 @pytest.mark.parametrize(
     ("command", "limit_s"),
-    [(ndi.init(Patience.PROBE), 0.3), (ndi.api_revision(), 1.0), (ndi.init_handle(10), 5.0), (ndi.init(), 15.0)],
+    [(ndi.api_revision(), 0.3), (ndi.version(), 1.0), (ndi.init_handle(10), 5.0), (ndi.init(), 15.0)],
 )
 def test_each_class_of_command_has_its_own_limit(linked, command, limit_s):
     device, link = linked()
@@ -28,6 +28,40 @@ def test_each_class_of_command_has_its_own_limit(linked, command, limit_s):
     answer, waited = elapsed_ms(device, lambda: link.ask(command))
     assert answer.reply is None and not answer.noise
     assert limit_s * 1e3 <= waited <= limit_s * 1e3 + 20
+
+
+def test_reply_that_is_lost_is_not_waited_for_longer_than_the_command_took_before(linked):
+    device, link = linked()
+    link.require(ndi.init())
+    device.silent = True
+    answer, waited = elapsed_ms(device, lambda: link.ask(ndi.init()))
+    assert answer.reply is None and waited < 600
+    device.silent = False
+    assert link.require(ndi.init()) == Okay()
+
+
+def test_command_that_takes_longer_now_is_given_more_time_with_each_failure_and_all_of_it_in_the_end(linked):
+    device, link = linked()
+    link.require(ndi.init())
+    device.silent = True
+    limits = []
+    while len(limits) < 2000 and link.limit_s(ndi.init()) < 15.0:
+        limits.append(link.limit_s(ndi.init()))
+        with pytest.raises(DriverFault):
+            link.require(ndi.init())
+    assert len(limits) < 2000 and limits == sorted(set(limits))
+    device.silent = False
+    link.require(ndi.init())
+    assert link.limit_s(ndi.init()) < 0.6
+
+
+@pytest.mark.parametrize(("reply", "cause"), [("ERROR10", Cause.REFUSED), ("ERROR04", Cause.NOISE), ("D.001.007", Cause.NOISE)])
+def test_an_error_is_a_refusal_and_an_answer_to_something_else_is_a_bad_line(linked, reply, cause):
+    device, link = linked()
+    device.script("TSTART:", reply, reply)
+    with pytest.raises(DriverFault) as caught:
+        link.okay(ndi.start_tracking(reset_frames=False))
+    assert caught.value.cause is cause
 
 
 def test_limit_of_a_measurement_grows_with_what_the_line_needs_for_the_bytes(linked):
@@ -131,7 +165,7 @@ def test_device_that_never_stops_talking_does_not_hold_the_driver(linked):
         return b"\x55" * 16
 
     device.read = babble
-    answer, waited = elapsed_ms(device, lambda: link.ask(ndi.init(Patience.PROBE)))
+    answer, waited = elapsed_ms(device, lambda: link.ask(ndi.api_revision()))
     assert answer.reply is None and answer.noise
     assert waited < 3000
 

@@ -61,7 +61,7 @@ def test_trace_holds_both_directions_with_rising_times(recorded):
     _, path, device = recorded(steps=60)
     trace = read_trace(path)
     sent = [record for record in trace.records if record.mark == ">"]
-    assert sent[0].data == b"INIT:E3A5\r"
+    assert sent[0].data == b"APIREV:443E\r"
     assert len(sent) == len([text for text in device.log if text not in ("BREAK", "CLOSE")])
     times = [record.time_ns for record in trace.records]
     assert times == sorted(times)
