@@ -35,6 +35,10 @@ _TOO_FAST_NS: Final = 10_000_000
 _DRIFT: Final = 100
 # Over so long the line under the arrivals is steeper or flatter than the clock by less than the least delay drifts.
 _LINE_US: Final = 500_000
+# A line over less than twice the longest that records are held up would be bent by those that are: by no more than this, since until then
+# slower ones are left out of it. Not less, or a clock that is a hundredth slow would soon have none.
+_YOUNG_US: Final = round(2e6 * HELD_UP_S)
+_SLOW_NS: Final = 6_000_000
 
 
 class Stamps(NamedTuple):
@@ -90,6 +94,8 @@ class StreamClock:
         least_ns = device_us * _NS_PER_US + self._least_ns - self._latency_ns
         if self._settled_us is None:
             return least_ns, _HELD_UP_NS
+        if delay_ns > self._least_ns + _SLOW_NS and device_us - self._settled_us < _YOUNG_US:
+            return least_ns, _ALIKE_NS
         estimate = self._estimate(device_us, arrival)
         if estimate.event == "reset":
             self.restart()
@@ -97,7 +103,8 @@ class StreamClock:
         self._learnt += 1
         if self._learnt <= self._config.warm_up or device_us - self._settled_us < _LINE_US:
             return least_ns, _ALIKE_NS
-        self._fast = device_us, estimate.stamp_ns + self._latency_ns - device_us * _NS_PER_US
+        self._least_ns = estimate.stamp_ns + self._latency_ns - device_us * _NS_PER_US
+        self._fast = device_us, self._least_ns
         return estimate.stamp_ns, estimate.sigma_ns
 
     def _estimate(self, device_us: int, arrival: Arrival) -> ClockEstimate:

@@ -84,6 +84,14 @@ def test_what_was_held_up_at_an_opening_is_told_apart_and_all_else_is_right_from
     assert np.abs(errors[first:]).max() < 1.5
 
 
+@pytest.mark.parametrize("after_s", [0.2, 0.6, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("held_s", [0.5, 1.0, 1.9])
+def test_a_line_that_stalls_soon_after_an_opening_bends_no_clock(after_s: float, held_s: float) -> None:
+    at = round(100 * after_s)
+    errors, settled = run_settled(*arrivals(at + 700, {at: held_s}))
+    assert settled[8:].all() and np.abs(errors[8:]).max() < 1.5
+
+
 def test_a_host_that_reads_five_records_at_a_time_settles_on_the_last_of_each() -> None:
     held = dict.fromkeys(range(0, 700, 5), 0.041)
     errors, settled = run_settled(*arrivals(700, held))
