@@ -55,13 +55,16 @@ class Counting:
     """Records that carry their number and the device's clock only."""
 
     def __init__(self) -> None:
-        self.cleared = 0
+        self.cleared = self.powered = 0
 
     def record(self, sequence: int, device_us: int, world_s: float) -> bytes:
         return RECORD.pack(1, sequence, device_us, b"")
 
     def hello(self, device_us: int) -> bytes:
         return b"\x11here"
+
+    def power_on(self) -> None:
+        self.powered += 1
 
     def own_requests(self) -> Requests:
         return {"mine": (Nothing, lambda records, fields: {"is": type(records).__name__})}
@@ -205,6 +208,7 @@ def test_after_unplug_the_device_begins_anew_and_says_hello(bench: Callable[...,
     b.do("replug")
     b.wait(lambda: b.driver.status.streaming)
     assert b.records[-1][0] > before
+    assert b.device.records.powered == 3, "made, opened, plugged in without power: not by the second unplugging, which left it its power"
 
 
 def test_restart_begins_the_counters_anew_on_the_same_port(bench: Callable[..., Bench]) -> None:
@@ -260,7 +264,7 @@ def test_hello_comes_when_asked_for_and_own_requests_reach_the_records(bench: Ca
     hellos = b.hellos
     b.asking = HELLO_REQUEST
     b.wait(lambda: b.hellos > hellos)
-    assert b.do("mine")["is"] == "Counting"
+    assert b.do("mine")["is"] == "Counting" and b.device.records.powered == 2, "what is asked takes no power"
     b.do("clear")
     assert b.do("statistics")["cleared"] == 1
     answer = send_request(b.control, do="explode")

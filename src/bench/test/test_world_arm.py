@@ -92,6 +92,32 @@ def test_pulses_of_a_gap_are_counted(world: ArmWorld) -> None:
     assert np.array_equal(gappy.state.pulses, steady.state.pulses) and np.array_equal(gappy.state.latched, steady.state.latched)
 
 
+def test_a_hello_that_overtakes_a_record_changes_no_counter(world: ArmWorld) -> None:
+    # The host asks between a trigger and the making of its record: the hello's clock is ahead of the record's.
+    asked, alone = ArmRecords(world), ArmRecords(world)
+    for k in range(500):
+        asked.hello(10_000 * k + 700)
+        assert asked.record(k, 10_000 * k, 0.01 * k) == alone.record(k, 10_000 * k, 0.01 * k)
+
+
+def test_counters_begin_anew_with_the_power_and_only_then(world: ArmWorld) -> None:
+    records = ArmRecords(world)
+    for k in range(500):
+        records.record(k, 10_000 * k, 0.01 * k)
+    assert records.encoders.state.seen.all()
+    records.power_on()
+    assert not records.encoders.advance(5.0).any() and not records.encoders.state.seen.any()
+
+
+def test_an_encoder_that_was_dead_in_a_gap_has_lost_what_it_did_not_see_and_no_more(world: ArmWorld) -> None:
+    whole, dead = Encoders(world), Encoders(world)
+    dead.advance(10.0)
+    before, lost, after = (whole.advance(time_s)[3] for time_s in (10.0, 11.0, 12.0))
+    dead.dead_until_s[3] = 11.0
+    assert abs(lost - before) > 100 and abs(after - lost) > 100
+    assert dead.advance(12.0)[3] == pytest.approx(after - (lost - before), abs=60), "a step of 20 ms, at 0.5 rad/s"
+
+
 def test_a_narrow_counter_wraps_with_its_sign(world: ArmWorld) -> None:
     config = replace(world.config, encoders=replace(world.config.encoders, counter_bits=16, first_count=32767))
     records = ArmRecords(ArmWorld(config))

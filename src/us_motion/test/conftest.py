@@ -68,6 +68,13 @@ class Rig:
                 self.give(body)
         return self.samples[first:]
 
+    def next(self) -> ArmSample:
+        """The next sample; the first frames after an opening or a restart give none, since their time is not known yet."""
+        for _ in range(10):
+            if samples := self.run(0.01):
+                return samples[0]
+        raise AssertionError(self.reason)
+
     def until_valid(self, limit_s: float = 25.0) -> list[ArmSample]:
         """As `run`, a tenth of a second beyond the moment from which all joints hold."""
         first, end_s = len(self.samples), self.world_s + limit_s
@@ -79,6 +86,7 @@ class Rig:
 
     def restart_device(self) -> None:
         self.booted_s, self.sequence = self.world_s, 0
+        self.records.power_on()
         self.hello()
 
     def restart_driver(self) -> None:

@@ -75,11 +75,9 @@ class ArmRecords:
         self.encoders = Encoders(world)
         self._config = world.config.encoders
         self._rate_hz = rate_hz or world.config.device.rate_hz
-        self._device_us = -1
 
     def record(self, sequence: int, device_us: int, world_s: float) -> bytes:
         """A measurement."""
-        self._notice(device_us)
         counts = self.encoders.advance(world_s)
         state = self.encoders.state
         head = struct.pack("<BBHIQB", _MEASUREMENT, self._config.device_id, 0, sequence, device_us, JOINTS)
@@ -90,12 +88,15 @@ class ArmRecords:
 
     def hello(self, device_us: int) -> bytes:
         """What the device is."""
-        self._notice(device_us)
         c = self._config
         head = struct.pack("<BBHIQ", _HELLO, c.device_id, 0, c.serial, device_us)
         counts = [c.counts_per_revolution[joint] for joint in self.encoders.wiring]
         about = struct.pack("<BBBBHB", *_FIRMWARE, c.counter_bits, round(self._rate_hz), JOINTS)
         return head + about + b"".join(struct.pack("<IB", count, 1) for count in counts)
+
+    def power_on(self) -> None:
+        """Counters begin anew."""
+        self.encoders.power_on()
 
     def own_requests(self) -> Requests:
         """Faults of encoders."""
@@ -141,12 +142,6 @@ class ArmRecords:
     def own_statistics(self) -> dict[str, Any]:
         """Index pulses so far."""
         return {"index_pulses": self.encoders.state.pulses.tolist()}
-
-    def _notice(self, device_us: int) -> None:
-        """A clock that has gone back was without power."""
-        if device_us < self._device_us:
-            self.encoders.power_on()
-        self._device_us = device_us
 
     def _cut(self, counts: Any) -> list[int]:
         """Counts as counters of this width hold them, with a sign."""

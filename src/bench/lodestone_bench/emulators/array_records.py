@@ -114,6 +114,9 @@ class ArrayRecords:
         text = config.firmware.encode("ascii")
         return head + sensors + bytes([len(text)]) + text
 
+    def power_on(self) -> None:
+        """Sensors hold nothing: each measurement is whole by itself."""
+
     def own_requests(self) -> Requests:
         """What can be done to one sensor."""
         plain = dict.fromkeys(("stuck", "dead", "bus_error", "overrun", "invalid", "overflow"), OfSensor)

@@ -68,8 +68,9 @@ class Encoders:
         else:
             begin = max(self._world_s, world_s - _LONGEST_GAP_S)
             steps = max(1, int(np.ceil((world_s - begin) / _STEP_S)))
-            for position in self._at(np.linspace(begin, world_s, steps + 1)[1:]):
-                self._move(position, world_s)
+            times = np.linspace(begin, world_s, steps + 1)[1:]
+            for time_s, position in zip(times, self._at(times), strict=True):
+                self._move(position, float(time_s))
         self._world_s = world_s
         return np.floor(self._position).astype(np.int64) - self.state.zero
 

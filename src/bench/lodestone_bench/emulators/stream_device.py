@@ -52,6 +52,9 @@ class Records(Protocol):
     def hello(self, device_us: int) -> bytes:
         """The body that says what the device is; b"" for a device that never says."""
 
+    def power_on(self) -> None:
+        """The device has been without power: what it held is lost. Also said once before the first record."""
+
     def own_requests(self) -> Requests:
         """Requests of the control socket beyond those that every device has; each is called with the Records."""
 
@@ -183,6 +186,7 @@ class StreamDevice(SerialEmulator[Outgoing]):
         self.clock_offset_us = 0
         self._hanging_until_s = 0.0
         self._restart_when_plugged = True
+        self.records.power_on()
 
     def _trigger_s(self) -> float:
         """World time of the next trigger: the device counts the period on its own clock."""

@@ -25,14 +25,20 @@ def arrivals(count: int, held: dict[int, float], openings: tuple[int, ...] = ())
     return acquired, [Arrival(b"", int(e), int(n), o) for e, n, o in zip(earliest, latest, opening, strict=True)]
 
 
-def run(acquired: np.ndarray, stream: list[Arrival], drift: float = 20e-6) -> np.ndarray:
-    """Errors of the stamps, ms, on a host whose two clocks are read to 50 ns."""
+def run_settled(acquired: np.ndarray, stream: list[Arrival], drift: float = 20e-6) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of the stamps, ms, on a host whose two clocks are read to 50 ns; and which of them are settled."""
     rng = np.random.default_rng(1)
     clock = StreamClock(CONFIG, lambda steady_ns: EPOCH_NS + steady_ns + int(rng.integers(-50, 50)))
     device_us = np.round((acquired - acquired[0]) * (1 + drift) / 1000).astype(int)
-    stamps = np.array([clock.stamp(int(us), arrival).stamp_ns for us, arrival in zip(device_us, stream, strict=True)])
+    made = [clock.stamp(int(us), arrival) for us, arrival in zip(device_us, stream, strict=True)]
+    stamps = np.array([each.stamp_ns for each in made])
     assert (np.diff(stamps) > 0).all()
-    return (stamps - EPOCH_NS - acquired) / MS
+    return (stamps - EPOCH_NS - acquired) / MS, np.array([each.settled for each in made])
+
+
+def run(acquired: np.ndarray, stream: list[Arrival], drift: float = 20e-6) -> np.ndarray:
+    """The errors alone."""
+    return run_settled(acquired, stream, drift)[0]
 
 
 @pytest.mark.parametrize("held_s", [0.05, 0.2, 1.0, 1.9])
@@ -67,6 +73,57 @@ def test_a_clock_that_jumps_ahead_is_learnt_anew() -> None:
 def test_a_new_opening_is_learnt_anew_within_its_brackets() -> None:
     errors = run(*arrivals(600, {}, openings=(300,)))
     assert np.abs(errors[290:320]).max() < 6.0 and np.abs(errors[400:]).max() < 1.5
+
+
+@pytest.mark.parametrize("held_s", [0.0, 0.03, 0.08, 0.2, 0.54, 1.5])
+@pytest.mark.parametrize("at", [0, 300])
+def test_what_was_held_up_at_an_opening_is_told_apart_and_all_else_is_right_from_the_first(held_s: float, at: int) -> None:
+    errors, settled = run_settled(*arrivals(at + 700, {at: held_s}, openings=(at,)))
+    first = at + int(np.argmax(settled[at:]))
+    assert settled[first:].all() and first <= at + round(100 * held_s) + 8, "some 50 ms after the first that was not held up"
+    assert np.abs(errors[first:]).max() < 1.5
+
+
+@pytest.mark.parametrize("after_s", [0.2, 0.6, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("held_s", [0.5, 1.0, 1.9])
+def test_a_line_that_stalls_soon_after_an_opening_bends_no_clock(after_s: float, held_s: float) -> None:
+    at = round(100 * after_s)
+    errors, settled = run_settled(*arrivals(at + 700, {at: held_s}))
+    assert settled[8:].all() and np.abs(errors[8:]).max() < 1.5
+
+
+def test_a_host_that_reads_five_records_at_a_time_settles_on_the_last_of_each() -> None:
+    held = dict.fromkeys(range(0, 700, 5), 0.041)
+    errors, settled = run_settled(*arrivals(700, held))
+    assert settled[15:].all() and np.abs(errors[settled]).max() < 1.5
+
+
+def test_a_clock_a_hundredth_fast_or_slow_is_settled_all_the_same() -> None:
+    for drift in (-0.01, 0.01):
+        errors, settled = run_settled(*arrivals(700, {}), drift=drift)
+        assert settled[8:].all() and np.abs(errors[8:]).max() < 6.0 and np.abs(errors[100:]).max() < 1.5
+
+
+def test_old_records_of_a_fast_device_are_told_though_each_is_hardly_older_than_the_next() -> None:
+    acquired = np.arange(900, dtype=np.int64) * MS + 50 * MS
+    latest = np.maximum(acquired + MS // 2, acquired[199] + MS // 2) + np.arange(900)
+    errors, settled = run_settled(acquired, [Arrival(b"", int(n) - MS, int(n), 1) for n in latest])
+    assert not settled[:199].any() and settled[260:].all() and np.abs(errors[settled]).max() < 3.0
+
+
+def test_a_record_that_is_later_than_any_may_be_makes_the_clock_unsettled() -> None:
+    errors, settled = run_settled(*arrivals(1500, {700: 3.0}))
+    assert settled[8:700].all() and not settled[700:995].any() and settled[1010:].all()
+    assert np.abs(errors[settled]).max() < 1.5
+
+
+def test_a_clock_that_jumps_ahead_is_unsettled_until_it_is_learnt_anew() -> None:
+    acquired, stream = arrivals(600, {})
+    jumped = acquired.copy()
+    jumped[300:] += 500 * MS
+    errors, settled = run_settled(jumped, stream)
+    assert not settled[300:305].any() and settled[308:].all()
+    assert np.abs(errors * MS + (jumped - acquired))[settled].max() / MS < 1.5
 
 
 def test_a_host_clock_that_is_set_back_takes_the_stamps_with_it() -> None:

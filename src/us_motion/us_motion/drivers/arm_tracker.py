@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from lodestone_core.device.stream import Arrival
-from lodestone_core.device.stream_clock import StreamClock
+from lodestone_core.device.stream_clock import Stamps, StreamClock
 from us_motion.drivers.arm_faults import ArmProblem, device_problem, exchanged
 from us_motion.drivers.arm_files import Arm
 from us_motion.drivers.config import ArmConfig
@@ -23,13 +23,15 @@ _NS_PER_US: Final = 1000
 # Host and device may disagree on how long it was between two frames by so much, before the device must have been off in between.
 _UPTIME_S: Final = 1.0
 _UPTIME_SHARE: Final = 1e-3
+_NO_TIME: Final = "its time is not known yet: the device's clock and the arrivals do not keep pace"
 
 
 @dataclass(slots=True)
 class ArmCounters:
-    """What has come since the driver started."""
+    """What has come since the driver started. `withheld`: frames whose time was not known."""
 
     frames: int = 0
+    withheld: int = 0
     skipped: int = 0
     duplicates: int = 0
     restarts: int = 0
@@ -51,6 +53,7 @@ class ArmTracker:
         self._clock = StreamClock(config.clock, wall_ns)
         self._last: tuple[EncoderFrame, Arrival] | None = None
         self._hello_opening = 0
+        self._unsaid = 0
         self._changes = -1
         self._epoch = 0
 
@@ -75,8 +78,7 @@ class ArmTracker:
             return ""
         if self.hello is not None and len(record.counts) != len(self.hello.has_index):
             return f"{len(record.counts)} encoders in a measurement, {len(self.hello.has_index)} in the device's hello"
-        self._on_frame(record, arrival)
-        return ""
+        return self._on_frame(record, arrival)
 
     def home(self) -> str:
         """Begin to home the joints whose counts are in question; which joints still need their index."""
@@ -110,14 +112,14 @@ class ArmTracker:
             self._joints = {joint.name: JointCounter(joint, limits[joint.name], bits, trust) for joint in calibration.joints}
         self._last, self._changes = None, -1
 
-    def _on_frame(self, frame: EncoderFrame, arrival: Arrival) -> None:
+    def _on_frame(self, frame: EncoderFrame, arrival: Arrival) -> str:
         if self.hello is None:
-            return  # counters of unknown width say nothing
+            return ""  # counters of unknown width say nothing
         last, skipped, elapsed_s = self._last, 0, 0.0
         if last is not None:
             if frame.sequence == last[0].sequence and frame.device_us == last[0].device_us:
                 self.counters.duplicates += 1
-                return
+                return ""
             skipped = (frame.sequence - last[0].sequence - 1) % _SEQUENCES
             elapsed_s = (frame.device_us - last[0].device_us) / _US_PER_S
             if self._has_restarted(frame, arrival, last, skipped):
@@ -128,8 +130,14 @@ class ArmTracker:
         self.counters.skipped += skipped
         self.counters.overruns += frame.overrun
         self._update_joints(frame, elapsed_s)
-        self._remember(frame, arrival, last is None or last[1].opening != arrival.opening)
-        self._on_sample(self._sample(frame, arrival, skipped))
+        self._remember(frame, arrival, fresh=last is None)
+        stamps, self._unsaid = self._clock.stamp(frame.device_us, arrival), self._unsaid + skipped
+        if not stamps.settled:
+            self.counters.withheld += 1
+            return _NO_TIME
+        self._on_sample(self._sample(frame, stamps, self._unsaid))
+        self._unsaid = 0
+        return ""
 
     def _has_restarted(self, frame: EncoderFrame, arrival: Arrival, last: tuple[EncoderFrame, Arrival], skipped: int) -> bool:
         if frame.device_us <= last[0].device_us or skipped > _SEQUENCES // 2:
@@ -167,16 +175,16 @@ class ArmTracker:
         """When the device was started, on the host's clock."""
         return self._wall_ns(arrival.latest_ns) - frame.device_us * _NS_PER_US
 
-    def _remember(self, frame: EncoderFrame, arrival: Arrival, opened: bool) -> None:
+    def _remember(self, frame: EncoderFrame, arrival: Arrival, fresh: bool) -> None:
+        """`fresh`: the counters are; those that have had a reference know better than the file what became of it."""
         if self._arm.home is None or self.hello is None:
             return
         where = (self.hello, self._boot_ns(frame, arrival), frame.device_us, self._joints)
-        if opened:
+        if fresh:
             self._arm.home.restore(*where)
         self._arm.home.keep(*where)
 
-    def _sample(self, frame: EncoderFrame, arrival: Arrival, skipped: int) -> ArmSample:
-        stamps = self._clock.stamp(frame.device_us, arrival)
+    def _sample(self, frame: EncoderFrame, stamps: Stamps, skipped: int) -> ArmSample:
         joints = list(self._joints.values())
         known = bool(joints)
         return ArmSample(

@@ -5,6 +5,9 @@ every pulse is a check: it must come a whole number of revolutions after the fir
 angle until two pulses agree on a new reference, or a person accepts the newest one. Whatever may have cost counts (an illegal transition, a
 weak signal, a gap, a jump that no joint can make) is a doubt: the joint has no angle until the next pulse has settled it. Counts that are
 lost one by one show at the next pulse and not before.
+
+An encoder that did not answer is another matter: its counts are gone and nothing is left that a pulse could contradict. Its next one is the
+reference, as the first one was at power-on.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from us_motion.types import JointStatus
 
 # A second pulse confirms a new reference only when the joint has moved so many tolerances away in between: noise gives pulses in bursts.
 _AWAY_TOLERANCES = 10
+# Where an encoder answers again its plug may bounce, which looks like a pulse at that very place, both directions together.
+_BOUNCE_TOLERANCES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class JointCounter:
         self._provisional: int | None = None
         self._away = 0
         self._doubt = ""
+        self._answers_from: int | None = None
         self._low = self._high = 0
 
     @property
@@ -123,6 +129,8 @@ class JointCounter:
 
     def update(self, reading: Reading, elapsed_s: float) -> None:
         """Take the next reading, `elapsed_s` after the one before (any number for the first)."""
+        if self._last is not None and self._last.index_seen and not (reading.index_seen or reading.no_signal):
+            self.begin_anew()  # it knows of no pulse any more: this counter has been without power, whatever the device's clock says
         last, self._last = self._last, reading
         if last is None:
             self.count = self._wrapped(reading.count)
@@ -139,7 +147,10 @@ class JointCounter:
         jumped = abs(step) > fastest + self._trust.index_tolerance_counts or self._jerks(step, elapsed_s)
         self.count += step
         self._track()
-        if reading.index_seen and not gone_round and (reading.index_pulses != last.index_pulses or reading.index_count != last.index_count):
+        pulse = reading.index_seen and (reading.index_pulses != last.index_pulses or reading.index_count != last.index_count)
+        if reading.no_signal or last.no_signal:
+            self._answers_from = self.count
+        elif pulse and not gone_round:
             self._on_index(self._index(reading))
         # After the pulse: what came in the same frame may have come behind it.
         self._doubt = self._what_may_have_cost_counts(reading, last, jumped) or self._doubt
@@ -161,7 +172,7 @@ class JointCounter:
             return said
         if self._doubt and self.reference is not None:
             said = f"{self.joint.name}: believed in spite of: {self._doubt}"
-            self._doubt = ""
+            self._settle()
             self.changes += 1
             return said
         return ""
@@ -210,24 +221,28 @@ class JointCounter:
 
     def _on_index(self, index: int) -> None:
         """An index pulse came at this unwrapped count."""
+        tolerance, since = self._trust.index_tolerance_counts, self._answers_from
+        if since is not None and abs(index - since) <= _BOUNCE_TOLERANCES * tolerance:
+            return
         self.newest_index = index
         if self.reference is None:
             self._set_reference(index)
             return
         missed = self._misses(index, self.reference)
-        if abs(missed) <= self._trust.index_tolerance_counts:
+        if abs(missed) <= tolerance:
             self._settle()
             return
         self.lost_counts = missed
-        confirmed = self._provisional is not None and abs(self._misses(index, self._provisional)) <= self._trust.index_tolerance_counts
-        if not confirmed:
-            self._provisional, self._away = index, 0
-        elif self._trust.after_missed_counts == "rehome" and self._away > _AWAY_TOLERANCES * max(1, self._trust.index_tolerance_counts):
+        confirmed = self._provisional is not None and abs(self._misses(index, self._provisional)) <= tolerance
+        away = self._away > _AWAY_TOLERANCES * max(1, tolerance)
+        if self._trust.after_missed_counts == "rehome" and (since is not None or (confirmed and away)):
             self._set_reference(index)
+        elif not confirmed:
+            self._provisional, self._away = index, 0
 
     def _settle(self) -> None:
         """The pulse came where it should: nothing has been lost."""
-        self._provisional, self._doubt, self.lost_counts = None, "", 0
+        self._provisional, self._doubt, self.lost_counts, self._answers_from = None, "", 0, None
 
     def _set_reference(self, index: int | None) -> None:
         self.reference, self.turn = index, None

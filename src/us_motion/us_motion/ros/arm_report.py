@@ -20,6 +20,7 @@ def device_report(driver: ArmDriver, sample: ArmSample | None, rate_hz: float, k
         "firmware": hello.firmware if hello else "",
         "frame_rate_hz": round(rate_hz, 2),
         "frames": counters.frames,
+        "withheld": counters.withheld,
         "skipped": counters.skipped,
         "duplicates": counters.duplicates,
         "restarts": counters.restarts,
