@@ -4,6 +4,9 @@ An image is late, never early, and two clocks of quartz part by less than 200 pp
 by the least of all differences seen, and that least may rise by 200 ppm alone: images that come later than before, for a moment or for
 good, come late and are not taken for newer ones. Where every image is late from the first one on, nothing here can tell: that is the
 latency which `lodestone calibrate time` finds.
+
+What was taken before the source was open, or came while the host was busy, is late too. So the first images have no stamp, until two were
+equally long under way and none was faster.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from lodestone_core.time import NS_PER_S, ns_from_s, s_from_ns
 _DRIFT: Final = 200e-6
 _JUMP_NS: Final = 5 * NS_PER_S
 _INTERVALS: Final = 9
-# The first images may have waited in a buffer while the source was opened: that one was waited for shows that it is new.
-_WAITED_FOR_SHARE, _WAITED_FOR_NS, _MOST_WAITING = 0.25, NS_PER_S // 200, 8
+# Equally long; after so many images it is taken as it is.
+_ALIKE_NS: Final = NS_PER_S // 200
+_MOST_UNSETTLED: Final = 8
 _LEAST_SIGMA_NS: Final = 1000
 
 
@@ -36,22 +40,22 @@ class SourceClock:
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
         self._before: tuple[int, int] | None = None
         self._offset_ns, self._least_at_ns, self._seen = 0, 0, 0
-        self._fresh = False
+        self._settled = False
 
     @property
     def rate_hz(self) -> float:
         """Rate of the last images by the device's clock (median); 0 before there are three."""
         return NS_PER_S / statistics.median(self._intervals) if len(self._intervals) > 1 else 0.0
 
-    def update(self, asked_ns: int, arrived_ns: int, device_ns: int) -> FrameTime | None:
-        """Stamp an image that was asked for and came at these times (steady), taken at that time of the device.
+    def update(self, arrived_ns: int, device_ns: int) -> FrameTime | None:
+        """Stamp an image that came at that time (steady), taken at that time of the device.
 
-        None for an image that may have waited since before the source was opened, and for one that has the time of the one before. Raises
-        VideoFault(TIMES) where the device's time goes back or leaps ahead: its clock was set, or the stream is out of step.
+        None while it is not known how late images are, and for one that has the time of the one before. Raises VideoFault(TIMES) where the
+        device's time goes back or leaps ahead: its clock was set, or the stream is out of step.
         """
         skipped = self._follow(arrived_ns, device_ns)
         self._seen += 1
-        if skipped < 0 or not self._is_fresh(arrived_ns - asked_ns):
+        if skipped < 0 or not self._settled:
             return None
         unsure_ns = _DRIFT * (arrived_ns - self._least_at_ns) + self._tolerance_ns / math.sqrt(self._seen)
         return FrameTime(device_ns + self._offset_ns - self._latency_ns, max(_LEAST_SIGMA_NS, round(unsure_ns)), skipped)
@@ -71,17 +75,13 @@ class SourceClock:
                 raise VideoFault(VideoCause.TIMES, f"by {s_from_ns(step_ns):+.3g} s from one image to the next")
             self._intervals.append(step_ns)
             skipped = max(0, round(step_ns / self._period_ns()) - 1)
+            alike = abs(offset_ns - allowed_ns) < _ALIKE_NS
+            self._settled = self._settled or alike or self._seen >= _MOST_UNSETTLED
             if offset_ns <= allowed_ns:
                 self._least_at_ns = arrived_ns
             self._offset_ns = min(offset_ns, allowed_ns)
         self._before = arrived_ns, device_ns
         return skipped
-
-    def _is_fresh(self, waited_ns: int) -> bool:
-        """Whether images no longer come out of a buffer that was full before anybody asked."""
-        least_ns = _WAITED_FOR_SHARE * self._period_ns() if self._nominal_ns or self._intervals else _WAITED_FOR_NS
-        self._fresh = self._fresh or waited_ns >= least_ns or self._seen > _MOST_WAITING
-        return self._fresh
 
     def _period_ns(self) -> float:
         return self._nominal_ns or float(statistics.median(self._intervals))

@@ -118,7 +118,7 @@ class VideoStream:
             if device_ns is None:
                 return self._frames.update(asked_ns, arrived_ns)
             self._frames = SourceClock(self._config.clock, self.promised_hz)
-        return None if device_ns is None else self._frames.update(asked_ns, arrived_ns, device_ns)
+        return None if device_ns is None else self._frames.update(arrived_ns, device_ns)
 
     def _count(self, look: Look, at: FrameTime | None) -> None:
         counters = self._counters
