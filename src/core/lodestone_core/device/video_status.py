@@ -38,7 +38,7 @@ class VideoCause(Enum):
 REMEDIES: Final = {
     VideoCause.MISSING: "plug the camera in, or correct the parameter `source` (prefer /dev/v4l/by-id/...)",
     VideoCause.PERMISSION: "join the group of the device (`sudo usermod -aG video $USER`, then log in again)",
-    VideoCause.NOT_OPENED: "check that no other program uses it and the address is right; raise `open_timeout_s` for a slow one; it is tried again",
+    VideoCause.NOT_OPENED: "free it of other programs, correct the address, raise `open_timeout_s` for a slow one; it is tried again",
     VideoCause.LOST: "check the cable and the power of the camera; it is opened again by itself",
     VideoCause.FORMAT: "choose a `pixel_format` that the camera offers (`v4l2-ctl --list-formats`): GREY, YUYV or MJPG",
     VideoCause.TIMES: "the source is opened again by itself; where it happens again and again, set `source_times` to false",
