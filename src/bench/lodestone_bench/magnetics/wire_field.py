@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ class WireField:
         self._around = around
         self._material = Material(c.susceptibility, c.saturation_t, c.remanence_t)
         self._kept: OrderedDict[int, tuple[Array, Array]] = OrderedDict()
+        self._solving = threading.Lock()
 
     def field_T(self, points_mm: Array, world_s: float) -> Array:
         """B (N, 3) of the wire at points (N, 3) outside of it."""
@@ -100,14 +102,18 @@ class WireField:
         return np.interp(places, _COARSER * np.arange(len(J)) + 0.5 * (_COARSER - 1), J)
 
     def _knot(self, index: int) -> tuple[Array, Array]:
-        if index in self._kept:
-            return self._kept[index]
-        # Not warm-started from another knot: the same to the last bit whichever time was asked for first.
-        found = self.solved(index / self.shape.config.knots_hz)
-        self._kept[index] = (found.axial_T, found.across_T)
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[index]
+        known = self._kept.get(index)
+        if known is not None:
+            return known
+        with self._solving:  # who needs what another thread is solving waits for it
+            if index not in self._kept:
+                # Not warm-started from another knot: the same to the last bit whichever time was asked for first.
+                found = self.solved(index / self.shape.config.knots_hz)
+                self._kept[index] = (found.axial_T, found.across_T)
+            knot = self._kept[index]
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return knot
 
 
 def _cubic(t: float) -> tuple[float, float, float, float]:
