@@ -18,6 +18,7 @@ _NOISES = tuple(10.0**k for k in range(-8, 2))  # variance of what is left over 
 _STEPS, _TOLERANCE_S = 30, 1e-7
 _LARGEST_STEP_S = 0.03
 _CURVATURE_STEP_S = 2e-4
+_OPTIMISM = 1.15  # the sharpest of several fits is not as sharp as it says; measured on simulated streams of seeds that no protocol uses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +143,7 @@ def _judged(prediction: Prediction, offset_s: float, used: Mask, process: Proces
     alone = float(np.mean(here.left**2)) * float(here.own_change @ here.own_change)
     # Weights take as much from the residual as so many samples have.
     variance = max(in_blocks, alone) * n / max(n - here.weights_spent, 1.0)
-    sigma_s = math.sqrt(variance) / curvature if curvature > 0.0 else math.inf
+    sigma_s = _OPTIMISM * math.sqrt(variance) / curvature if curvature > 0.0 else math.inf
     independent = n * min(1.0, float(np.sum(scores**2)) / max(in_blocks, 1e-300))
     return Fit(offset_s, sigma_s, process, used, independent)
 
