@@ -9,8 +9,18 @@ import pytest
 
 from lodestone_bench.world.shared_motion import SENSORS, draw_motion, draw_periodic_motion, record
 from lodestone_cli.commands.evaluate import PROTOCOLS
-from lodestone_cli.protocols.latency_calibration import ALL, LIKELIHOOD, PLAIN, LatencyProtocolConfig, Run, case_rows, plain_peak_s
-from lodestone_core.latency import as_motion
+from lodestone_cli.protocols.latency_calibration import (
+    ALL,
+    LIKELIHOOD,
+    PAIRS,
+    PLAIN,
+    LatencyProtocolConfig,
+    Run,
+    case_rows,
+    draw_pair,
+    plain_peak_s,
+)
+from lodestone_core.latency import as_motion, estimate_latency
 from lodestone_core.results import load_protocol, settings_of
 
 PROTOCOL = Path(__file__).resolve().parents[3] / "evaluation" / "protocols" / "latency_calibration.yaml"
@@ -62,3 +72,16 @@ def test_the_periodic_motion_comes_again_and_the_other_does_not() -> None:
     later = times + 1.0 / 3.0
     assert periodic.T_bench_tool(times) == pytest.approx(periodic.T_bench_tool(later), abs=1e-6)
     assert np.abs(free.T_bench_tool(times) - free.T_bench_tool(later)).max() > 5.0
+
+
+@pytest.mark.parametrize(
+    ("seed", "pair", "number"),
+    [(1020, 1, 8), (1017, 6, 15), (1002, 1, 11), (1011, 1, 1), (1017, 1, 12), (1005, 3, 11), (1009, 2, 0), (1000, 1, 15)],
+)
+def test_the_worst_of_2688_recordings_of_other_seeds_are_within_a_millisecond(seed: int, pair: int, number: int) -> None:
+    """Off by 2 ms and more, or refused, while both streams were smoothed to the slower one's rate."""
+    rng = np.random.default_rng([seed, pair, number])
+    a, b, true_s = draw_pair(*PAIRS[pair], draw_motion(rng), LatencyProtocolConfig(seed=seed), rng)
+    found = estimate_latency(a, b)
+    assert found.seconds == pytest.approx(true_s, abs=1e-3)
+    assert abs(found.seconds - true_s) < 3.5 * found.sigma_s

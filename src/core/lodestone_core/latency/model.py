@@ -1,101 +1,114 @@
-"""What one stream says about the other: its principal component as a smooth function of time, predicted from the other's components.
+"""What one stream says about the other: the first component of one, a smooth function of all the components of the other.
 
-Prediction is linear in the first k components of the other stream, with or without their squares and products, since no sensor is a linear
-image of the motion. How many is decided by how well left-out parts of the recording are predicted, so that noise cannot be fitted.
+The two are compared at the stamps of the slower stream, whose samples are taken as they are: between them it is not known. The faster
+stream, lightly smoothed, is a function of time and is read at those stamps plus the offset. No sensor is a linear image of the motion, so
+that the function is a Gaussian process over the components (C. E. Rasmussen and C. K. I. Williams, Gaussian Processes for Machine
+Learning, 2006: kernel (4.9), its projection on a few centres (8.14)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import BSpline
 
 from lodestone_core.latency.config import LatencyConfig
-from lodestone_core.latency.motion import Motion, components, covered, smoothed
+from lodestone_core.latency.motion import Motion, as_function, components, covered
 from lodestone_core.types import Array
 
-_GRID = 4  # points of the grid in one width of the kernel: a cubic spline through them is exact to 1e-5
-_CURVED = 3  # components whose products may be used
+_LEAST_EIGENVALUE = 1e-10  # of the largest: what is smaller is rounding
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictor:
-    """The first principal component `y` (n,) of one stream on a grid of times, and q features of the other as functions of time.
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Functions of components z (N, k) whose weights, each of variance 1, make the Gaussian process with the kernel
+    exp(-|z - z'|^2 / (2 length^2)), projected on `centres` (m, k)."""
 
-    `sign`: the features belong to stream b and are taken at t + sign * offset, where offset is that of b against a. `table` holds them, and
-    a constant, on a grid of the same steps that begins `ahead` points earlier; `table_holds`: where the stream was there.
+    centres: Array
+    length: float
+
+    def __call__(self, z: Array) -> Array:
+        """Their values (N, q)."""
+        return np.asarray(self._kernel(z) @ self._whitening)
+
+    def change(self, z: Array, rate: Array) -> Array:
+        """Their derivatives (N, q), 1/s, where z changes at `rate` (N, k), 1/s."""
+        towards = (rate @ self.centres.T - np.sum(z * rate, axis=1, keepdims=True)) / self.length**2
+        return np.asarray((self._kernel(z) * towards) @ self._whitening)
+
+    def _kernel(self, z: Array) -> Array:
+        square = np.sum(z**2, axis=1)[:, None] + np.sum(self.centres**2, axis=1) - 2.0 * z @ self.centres.T
+        return np.asarray(np.exp(-0.5 * np.maximum(square, 0.0) / self.length**2))
+
+    @cached_property
+    def _whitening(self) -> Array:
+        value, vector = np.linalg.eigh(self._kernel(self.centres))
+        kept = value > _LEAST_EIGENVALUE * value[-1]
+        return np.asarray(vector[:, kept] / np.sqrt(value[kept]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """One stream predicted from the other at the stamps `times_s` (n,) of the slower one, `period_s` apart.
+
+    `slow`: components (n, k) of the slower stream there; `fast`: those of the faster one as a function of time, read at
+    times_s + sign * offset, where offset is that of stream b against a. `from_fast`: the faster one predicts the first component of the
+    slower; otherwise the other way round. `centres` (m, k): of the functions that predict.
     """
 
     label: str
     sign: int
-    at_s: Array
-    step_s: float
-    y: Array
-    y_holds: Mask
-    features: CubicSpline
-    table: Array
-    table_holds: Mask
-    ahead: int
-
-    def shifted(self, steps: int) -> tuple[Array, Mask]:
-        """Features and a constant (n, q + 1) at an offset of whole steps of the grid, and which points both streams cover."""
-        first = self.ahead + self.sign * steps
-        part = slice(first, first + len(self.y))
-        return self.table[part], self.y_holds & self.table_holds[part]
+    times_s: Array
+    period_s: float
+    slow: Array
+    fast: BSpline
+    fast_times_s: Array
+    max_gap_s: float
+    from_fast: bool
+    centres: Array
 
     def holds(self, offset_s: float) -> Mask:
-        """Which points of the grid both streams cover, to a step of the grid."""
-        return self.shifted(round(offset_s / self.step_s))[1]
+        """At which stamps the faster stream is there."""
+        return covered(self.fast_times_s, self.times_s + self.sign * offset_s, self.max_gap_s)
 
-    def design(self, offset_s: float, used: npt.NDArray[Any]) -> Array:
-        """Features and a constant (n, q + 1)."""
-        x = self.features(self.at_s[used] + self.sign * offset_s)
-        return np.column_stack([np.ones(len(x)), x])
+    def at(self, offset_s: float, used: Mask) -> tuple[Array, Array]:
+        """What predicts (n, k) and what is predicted (n,), the latter about its mean."""
+        fast = self.fast(self.times_s[used] + self.sign * offset_s)
+        source, target = (fast, self.slow[used, 0]) if self.from_fast else (self.slow[used], fast[:, 0])
+        return source, target - target.mean()
+
+    def residual_change(self, offset_s: float, used: Mask, features: Features, weights: Array) -> Array:
+        """Derivative (n,) with respect to the offset, 1/s, of what the features with these weights leave of the target."""
+        times_s = self.times_s[used] + self.sign * offset_s
+        rate = self.fast(times_s, 1)
+        if self.from_fast:
+            return np.asarray(-self.sign * (features.change(self.fast(times_s), rate) @ weights))
+        return np.asarray(self.sign * (rate[:, 0] - rate[:, 0].mean()))
 
 
-def predictors(a: Motion, b: Motion, config: LatencyConfig) -> Iterator[Predictor]:
-    """Every way to predict one from the other."""
-    width_s = max(config.smoothing * max(a.period_s, b.period_s), config.least_smoothing_s)
+def predictions(a: Motion, b: Motion, config: LatencyConfig) -> Iterator[Prediction]:
+    """Every view of one stream from every view of the other, and the other way round."""
     origin = int(a.stamps_ns[0])
-    for target, source, sign in ((a, b, 1), (b, a, -1)):
-        t_y, t_x = target.seconds(origin), source.seconds(origin)
-        at_s, x_at_s, ahead = _grid(t_y, t_x, width_s, config)
-        there = covered(t_x, x_at_s, config.max_gap_periods * source.period_s)
-        for view_y, numbers in enumerate(target.views):
-            y = smoothed(t_y, components(numbers, 1), at_s, width_s)[:, 0]
-            holds = covered(t_y, at_s, config.max_gap_periods * target.period_s) & np.isfinite(y)
-            for view_x, values in enumerate(source.views):
-                for label, raw in _features(components(values, config.components)):
-                    x = smoothed(t_x, raw, x_at_s, width_s)
-                    known = np.isfinite(x).all(axis=1)
-                    spline = CubicSpline(x_at_s[known], x[known])
-                    table = np.column_stack([np.ones(len(x)), np.nan_to_num(x)])
-                    name = f"{target.name}[{view_y}] from {source.name}[{view_x}], {label}"
-                    yield Predictor(name, sign, at_s, width_s / _GRID, y, holds, spline, table, known & there, ahead)
+    slow, fast, sign = (a, b, 1) if a.period_s >= b.period_s else (b, a, -1)
+    times_s, fast_times_s = slow.seconds(origin), fast.seconds(origin)
+    slow_views = [components(view, config.components) for view in slow.views]
+    fast_views = [as_function(fast_times_s, components(view, config.components)) for view in fast.views]
+    gap_s = config.max_gap_periods * fast.period_s
+    both = covered(fast_times_s, times_s, gap_s)
+    for (i, samples), (j, function) in product(enumerate(slow_views), enumerate(fast_views)):
+        names = f"{slow.name}[{i}]", f"{fast.name}[{j}]"
+        for from_fast, seen in ((True, function(times_s[both])), (False, samples)):
+            label = "{} from {}".format(*(names if from_fast else names[::-1]))
+            centres = _spread(seen, config.centres)
+            yield Prediction(label, sign, times_s, slow.period_s, samples, function, fast_times_s, gap_s, from_fast, centres)
 
 
-def _grid(t_y: Array, t_x: Array, width_s: float, config: LatencyConfig) -> tuple[Array, Array, int]:
-    """Times at which the target is known and, at every offset of the search, the source too; those of the source; and how many of these
-    come before the first of those."""
-    step_s = width_s / _GRID
-    start, end = max(t_y[0], t_x[0] + config.max_offset_s), min(t_y[-1], t_x[-1] - config.max_offset_s)
-    ahead = int(np.ceil(config.max_offset_s / step_s)) + 1
-    count = len(np.arange(start, end, step_s))
-    return start + step_s * np.arange(count), start + step_s * np.arange(-ahead, count + ahead), ahead
-
-
-def _features(scores: Array) -> Iterator[tuple[str, Array]]:
-    most = scores.shape[1]
-    for k in sorted({min(k, most) for k in (1, 3, 6, most)}):
-        yield f"{k} linear", scores[:, :k]
-        i, j = np.triu_indices(min(k, _CURVED))
-        quadratic = np.column_stack([scores[:, :k], scores[:, i] * scores[:, j]])
-        yield f"{k} quadratic", quadratic
-        # Most of the motion is along one line: the curve of the first component is what is left.
-        first = scores[:, :1]
-        yield f"{k} cubic", np.column_stack([quadratic, first**2 * scores[:, : min(k, _CURVED)], first**4])
+def _spread(z: Array, most: int) -> Array:
+    """At most so many of the rows, evenly spread over time."""
+    return np.asarray(z[np.linspace(0, len(z) - 1, min(most, len(z))).astype(int)])

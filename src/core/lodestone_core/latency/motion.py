@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import BSpline, make_interp_spline
 from scipy.spatial.transform import Rotation
 
 from lodestone_core.errors import InputError
@@ -17,6 +18,9 @@ from lodestone_core.time import NS_PER_S
 from lodestone_core.types import Array
 
 _REACH = 4.0  # widths of the kernel beyond which it is zero
+_WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # of that kernel, in periods of the stream
+_GRID = 3  # points of the spline in one width
+_JUDGED = 400  # samples are enough to choose a width by
 _CELLS, _BINS = 24, 96
 _BACKGROUND = 0.15
 _LEAST_NOISE = 1e-3  # of a column's standard deviation, lest one without noise is all there is
@@ -122,7 +126,7 @@ def _moving_part(profile: Array) -> Array:
 
 
 def components(values: Array, most: int) -> Array:
-    """Scores (N, k) of the first principal components, each of variance 1, of columns in units of their own noise."""
+    """Scores (N, k) of the first principal components of columns in units of their own noise, over the standard deviation of the first."""
     centred = values - values.mean(axis=0)
     size = centred.std(axis=0)
     # Third differences take smooth motion away, and make twenty of the variance of white noise.
@@ -131,14 +135,45 @@ def components(values: Array, most: int) -> Array:
     scaled = centred[:, moving] / np.maximum(noise, _LEAST_NOISE * size)[moving]
     U, s, _ = np.linalg.svd(scaled, full_matrices=False)
     kept = np.flatnonzero(s[:most] > 1e-6 * s[0])
-    return np.asarray(U[:, kept] * np.sqrt(len(values)))
+    return np.asarray(U[:, kept] * (s[kept] / s[0]) * np.sqrt(len(values)))
+
+
+def as_function(times_s: Array, values: Array) -> BSpline:
+    """Values (N, d) as a function of time: through local parabolas as wide as predicts left-out samples best, or through the samples
+    themselves where any smoothing takes more of the motion than of the noise."""
+    period_s = float(np.median(np.diff(times_s)))
+    some = np.linspace(0, len(times_s) - 1, min(len(times_s), _JUDGED)).astype(int)
+    lost = [_left_out(times_s, values, some, width * period_s) for width in _WIDTHS]
+    best = int(np.argmin(lost))
+    if best == 0:
+        return make_interp_spline(times_s, values, k=5)
+    width_s = _WIDTHS[best] * period_s
+    at_s = np.arange(times_s[0] - width_s, times_s[-1] + 2.0 * width_s, width_s / _GRID)
+    smooth = smoothed(times_s, values, at_s, width_s)
+    known = np.isfinite(smooth).all(axis=1)
+    return make_interp_spline(at_s[known], smooth[known], k=5)
 
 
 def smoothed(times_s: Array, values: Array, at_s: Array, width_s: float) -> Array:
-    """Values (M, d) at other times: local lines under a Gaussian of standard deviation `width_s`; the ends are continued.
+    """Values (M, d) at other times: local parabolas under a Gaussian of standard deviation `width_s`; the ends are continued.
 
-    A time without any sample in the reach of the kernel is NaN.
+    A parabola keeps the size of what moves in the time of the kernel, which a mean or a line takes away. A time without any sample in the
+    reach of the kernel is NaN.
     """
+    index, weight = _parabolas(times_s, at_s, width_s)
+    return np.asarray(np.einsum("mw,mwd->md", weight, values[index]))
+
+
+def _left_out(times_s: Array, values: Array, some: npt.NDArray[np.int64], width_s: float) -> float:
+    """Mean square by which local parabolas miss samples that were left out."""
+    index, weight = _parabolas(times_s, times_s[some], width_s)
+    own = np.sum(np.where(index == some[:, None], weight, 0.0), axis=1, keepdims=True)
+    found = np.einsum("mw,mwd->md", weight, values[index])
+    return float(np.mean(((values[some] - found) / np.maximum(1.0 - own, 1e-3)) ** 2))
+
+
+def _parabolas(times_s: Array, at_s: Array, width_s: float) -> tuple[npt.NDArray[np.int64], Array]:
+    """Which samples (M, w) make the value at each time, and with what weight."""
     first = np.searchsorted(times_s, at_s - _REACH * width_s)
     last = np.searchsorted(times_s, at_s + _REACH * width_s)
     index = first[:, None] + np.arange(max(1, int(np.max(last - first))))
@@ -146,13 +181,16 @@ def smoothed(times_s: Array, values: Array, at_s: Array, width_s: float) -> Arra
     index = np.minimum(index, len(times_s) - 1)
     u = (times_s[index] - at_s[:, None]) / width_s
     w = np.where(inside, np.exp(-0.5 * u * u), 0.0)
-    s0, s1, s2 = w.sum(axis=1), (w * u).sum(axis=1), (w * u * u).sum(axis=1)
-    gathered = values[index]
-    t0, t1 = np.einsum("mw,mwd->md", w, gathered), np.einsum("mw,mwd->md", w * u, gathered)
     with np.errstate(invalid="ignore", divide="ignore"):
-        # A lone sample has no slope: the small term keeps its value.
-        det = s0 * s2 - s1 * s1 + 1e-12 * s0 * s0
-        return np.asarray((s2[:, None] * t0 + 1e-12 * s0[:, None] * t0 - s1[:, None] * t1) / det[:, None])
+        w /= w.sum(axis=1, keepdims=True)
+    powers = u[..., None] ** np.arange(3)
+    normal = np.einsum("mw,mwp,mwq->mpq", w, powers, powers)
+    # A lone sample has neither slope nor curvature: the small terms keep its value.
+    normal += np.diag([0.0, 1e-9, 1e-9])
+    there = inside.any(axis=1)
+    own = np.full((len(at_s), 3), np.nan)
+    own[there] = np.linalg.solve(normal[there], np.broadcast_to(np.eye(3)[:, :1], (int(there.sum()), 3, 1)))[..., 0]
+    return index, w * np.einsum("mwp,mp->mw", powers, own)
 
 
 def covered(times_s: Array, at_s: Array, max_gap_s: float) -> npt.NDArray[np.bool_]:
