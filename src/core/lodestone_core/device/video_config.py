@@ -19,9 +19,7 @@ class VideoConfig:
     exposure_us: float = option(0.0, unit="us", doc="exposure of a device; 0 leaves it as it is", minimum=0.0)
     gain: float = option(-1.0, doc="gain of a device as it counts it; -1 leaves it as it is", minimum=-1.0)
     pixel_format: str = option("", doc="four letters of the pixel format that is asked of a device, GREY for instance; empty: its own")
-    open_timeout_s: float = option(
-        1.0, unit="s", doc="an address without an image for so long is tried again", minimum=0.1
-    )
+    open_timeout_s: float = option(1.0, unit="s", doc="an address without an image for so long is tried again", minimum=0.1)
     read_timeout_s: float = option(1.0, unit="s", doc="a source that gives nothing for so long is opened again", minimum=0.1)
     reopen_s: float = option(0.1, unit="s", doc="wait before the first new attempt to open it; it doubles", minimum=0.01)
     reopen_max_s: float = option(1.0, unit="s", doc="longest such wait", minimum=0.01)
