@@ -59,7 +59,7 @@ class VideoServer:
         self._source = source
         self._shape = (source.height, source.width)
         self._ready: deque[_Ready] = deque()
-        self._free: list[Image] = []
+        self._free: list[Image] = [np.full(self._shape, 0, np.uint8) for _ in range(self.config.buffers + MOST_BEHIND)]
         self._frozen: Image | None = None
         self._next = 0
         self._refusing = self._stalled = False

@@ -40,9 +40,6 @@ RATE_HZ: Final[Mapping[str, float]] = {
 """Messages a second of what a fault benchmark watches; of both cameras together."""
 OFF: Final = ("em", "magnetometers", "stereo", "us_arm", "ultrasound", "xray")
 
-VIDEO_EMULATORS: Final = ("stereo_emulator", "ultrasound_emulator", "xray_emulator")
-VIDEO_PRIORITY: Final = 5
-"""Below the nodes' (`em_rig.REALTIME_PRIORITY`)."""
 SERIAL_EMULATORS: Final = ("aurora_emulator", "array_emulator", "arm_emulator")
 _STREAMS: Final = ("magnetometers", "us_arm")
 _VIDEOS: Final = ("ultrasound", "xray")
@@ -69,17 +66,15 @@ class WholeBench:
         return join_world(self.folder / "world")
 
     def devices_first(self) -> None:
-        """Let the emulated devices wait behind little on this machine, where that is allowed: real ones are not on it.
+        """Let the emulated serial devices wait behind nothing on this machine, where that is allowed: real ones are not on it.
 
-        Serial ones wait behind nothing; those that make images behind the nodes in real time, since theirs is real work that would hold up
-        the drivers. Of a device the main thread, which talks: what the array's other thread solves is not due yet.
+        Not those that make images: in real time their work would hold up the kernel's own, which carries the bytes of the serial lines.
+        Of a device the main thread, which talks: what the array's other thread solves is not due yet.
         """
-        priorities = {**dict.fromkeys(SERIAL_EMULATORS, DEVICE_PRIORITY), **dict.fromkeys(VIDEO_EMULATORS, VIDEO_PRIORITY)}
         for pid in descendants(self.launcher.pid):
-            priority = priorities.get(name_of(pid))
-            if priority is not None:
+            if name_of(pid) in SERIAL_EMULATORS:
                 with contextlib.suppress(OSError):
-                    os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(priority))
+                    os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(DEVICE_PRIORITY))
 
     def images_not_taken(self, device: str) -> dict[str, int]:
         """Images that each emulated camera of a device could not make in time, or was not run to make, since its start."""
