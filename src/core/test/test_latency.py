@@ -200,6 +200,17 @@ def test_a_stream_with_holes_most_of_the_time_is_refused() -> None:
         estimate_latency(a, as_motion("b", b.stamps_ns[kept], b.views[0][kept]), LOOSE)
 
 
+def test_a_fast_stream_in_short_bursts_between_the_other_ones_stamps_is_refused() -> None:
+    rng = np.random.default_rng(29)
+    z = wave(rng)
+    a, b = stream("a", z, 10.0, 0.0, rng), stream("b", z, 1000.0, 0.0, rng)
+    phase_ms = (b.stamps_ns - int(a.stamps_ns[0])) % 100_000_000 / 1e6
+    kept = (phase_ms > 45.0) & (phase_ms < 55.0)
+    for max_offset_s in (0.02, 0.5):
+        with pytest.raises(InputError, match="samples of both"):
+            estimate_latency(a, as_motion("b", b.stamps_ns[kept], b.views[0][kept]), LatencyConfig(max_offset_s=max_offset_s))
+
+
 def test_an_uncertain_offset_is_refused() -> None:
     rng = np.random.default_rng(16)
     z = wave(rng)

@@ -22,5 +22,5 @@ class LatencyConfig:
         0.5, doc="share of a stream's motion that the other must predict, else none is shared", minimum=0.0, maximum=1.0
     )
     rival_odds: float = option(1000.0, doc="how much more probable the best offset must be than any other peak", minimum=1.0)
-    rival_gain: float = option(0.15, doc="by how much (natural logarithm of the residual) it must fit better than that", minimum=0.0)
+    rival_gain: float = option(0.15, doc="by how much (natural logarithm of the likelihood, a sample) it must fit better", minimum=0.0)
     block_s: float = option(1.0, unit="s", doc="errors may depend on one another within so long a time", minimum=0.05)

@@ -11,7 +11,7 @@ from scipy.signal import find_peaks
 from lodestone_core.errors import InputError
 from lodestone_core.latency.config import LatencyConfig
 from lodestone_core.latency.likelihood import Fit, explained, fit, log_likelihood
-from lodestone_core.latency.model import Features, Prediction, predictions
+from lodestone_core.latency.model import Features, Mask, Prediction, predictions
 from lodestone_core.latency.motion import Motion
 from lodestone_core.time import NS_PER_S
 from lodestone_core.types import Array
@@ -65,8 +65,10 @@ def estimate_latency(a: Motion, b: Motion, config: LatencyConfig = _DEFAULTS) ->
     _check_overlap(a, b, config)
     searches = [search(prediction, config) for prediction in predictions(a, b, config)]
     best = max(searches, key=lambda each: float(each.share[each.best]))
+    _check_covered(a, b, best.prediction, best.best_s)
     _check_shared(a, b, best, config)
     found, known = _sharpest(a, b, searches, best, config)
+    _check_covered(a, b, found.prediction, known.offset_s)
     _check_flat(a, b, found, known, config)
     rival = _best_rival(found, known, config)
     _check_rival(a, b, rival, known, config)
@@ -75,8 +77,9 @@ def estimate_latency(a: Motion, b: Motion, config: LatencyConfig = _DEFAULTS) ->
         remedy = "record longer, with quicker and less regular motion that both see well"
         raise _refused(a, b, expected, f"{1e3 * _95 * known.sigma_s:.3g} ms", remedy)
     rival_s = math.nan if rival is None else rival.offset_s
+    share = _share(found.prediction, known.offset_s, known.used, (known.process.features, known.process.noise), config)
     overlap_s = float(np.count_nonzero(known.used)) * found.prediction.period_s
-    return Latency(known.offset_s, known.sigma_s, _share(found.prediction, known, config), found.prediction.label, rival_s, overlap_s)
+    return Latency(known.offset_s, known.sigma_s, share, found.prediction.label, rival_s, overlap_s)
 
 
 def search(prediction: Prediction, config: LatencyConfig) -> Search:
@@ -88,7 +91,7 @@ def search(prediction: Prediction, config: LatencyConfig) -> Search:
     chosen = np.zeros(len(prediction.times_s), dtype=bool)
     chosen[within[:: max(1, len(within) // _SEARCHED)]] = True
     process = Features(prediction.centres[:: max(1, len(prediction.centres) // _CENTRES)], _LENGTH), _NOISE
-    share = np.array([explained(*prediction.at(each, chosen & prediction.holds(each)), process, config.folds) for each in offsets])
+    share = np.array([_share(prediction, float(each), chosen & prediction.holds(each), process, config) for each in offsets])
     best = int(np.argmax(share))
     value = np.array([log_likelihood(float(each)) for each in np.maximum(share, 0.0)])
     peaks, _ = find_peaks(value, prominence=max(_PROMINENCE * float(value[best]), 1e-12))
@@ -104,9 +107,8 @@ def _sharpest(a: Motion, b: Motion, searches: list[Search], best: Search, config
     return min(near, key=lambda pair: pair[1].sigma_s)
 
 
-def _share(prediction: Prediction, known: Fit, config: LatencyConfig) -> float:
-    process = known.process.features, known.process.noise
-    return explained(*prediction.at(known.offset_s, known.used), process, config.folds)
+def _share(prediction: Prediction, offset_s: float, used: Mask, process: tuple[Features, float], config: LatencyConfig) -> float:
+    return explained(*prediction.at(offset_s, used), process, config.folds) if used.any() else -math.inf
 
 
 def _check_overlap(a: Motion, b: Motion, config: LatencyConfig) -> None:
@@ -118,12 +120,15 @@ def _check_overlap(a: Motion, b: Motion, config: LatencyConfig) -> None:
         raise _refused(a, b, f"{config.least_overlap_s:g} s of overlap, the search taken off", got, remedy)
 
 
-def _check_shared(a: Motion, b: Motion, found: Search, config: LatencyConfig) -> None:
-    overlap_s = float(min(a.stamps_ns[-1], b.stamps_ns[-1]) - max(a.stamps_ns[0], b.stamps_ns[0])) / NS_PER_S - abs(found.best_s)
-    there = float(np.count_nonzero(found.prediction.holds(found.best_s))) * found.prediction.period_s / overlap_s
+def _check_covered(a: Motion, b: Motion, prediction: Prediction, offset_s: float) -> None:
+    overlap_s = float(min(a.stamps_ns[-1], b.stamps_ns[-1]) - max(a.stamps_ns[0], b.stamps_ns[0])) / NS_PER_S - abs(offset_s)
+    there = float(np.count_nonzero(prediction.holds(offset_s))) * prediction.period_s / overlap_s
     if there < _LEAST_COVERED:
         got, remedy = f"{there:.0%}", "look for the samples that are missing, or record again"
         raise _refused(a, b, f"samples of both in {_LEAST_COVERED:.0%} of the time", got, remedy)
+
+
+def _check_shared(a: Motion, b: Motion, found: Search, config: LatencyConfig) -> None:
     share = float(found.share[found.best])
     if share < config.least_share:
         expected = f"a motion that both see: {config.least_share:.0%} of one predicted from the other"

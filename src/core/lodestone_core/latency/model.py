@@ -101,9 +101,10 @@ def predictions(a: Motion, b: Motion, config: LatencyConfig) -> Iterator[Predict
     fast_views = [as_function(fast_times_s, components(view, config.components)) for view in fast.views]
     gap_s = config.max_gap_periods * fast.period_s
     both = covered(fast_times_s, times_s, gap_s)
+    met = times_s[both] if both.any() else fast_times_s
     for (i, samples), (j, function) in product(enumerate(slow_views), enumerate(fast_views)):
         names = f"{slow.name}[{i}]", f"{fast.name}[{j}]"
-        for from_fast, seen in ((True, function(times_s[both])), (False, samples)):
+        for from_fast, seen in ((True, function(met)), (False, samples)):
             label = "{} from {}".format(*(names if from_fast else names[::-1]))
             centres = _spread(seen, config.centres)
             yield Prediction(label, sign, times_s, slow.period_s, samples, function, fast_times_s, gap_s, from_fast, centres)

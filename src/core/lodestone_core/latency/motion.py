@@ -1,7 +1,6 @@
-"""A stream as a few numbers over time: what moves in it, reduced to its principal components and smoothed.
+"""A stream as a few numbers over time: what moves in it, reduced to its principal components, and as a smooth function of time.
 
-Two streams of different rates are compared after both have been smoothed with one symmetric kernel: it takes away the same from both
-and shifts neither, so that the slower one loses nothing more than the faster.
+What smooths is symmetric in time, so that it shifts nothing, and keeps local parabolas, so that it takes little of the motion.
 """
 
 from __future__ import annotations
