@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from guidewire_recon.drivers.array_driver import StreamIntake
+from guidewire_recon.drivers.axes_watch import AxesWatch
 from guidewire_recon.drivers.calibrated import Calibrator, calibration_of
 from guidewire_recon.drivers.config import MagnetometersConfig
-from guidewire_recon.types import CalibratedSample
+from guidewire_recon.types import ArraySample, CalibratedSample
 from lodestone_bench.emulators.array_config import ArrayConfig
 from lodestone_bench.emulators.array_records import ArrayRecords
 from lodestone_bench.emulators.array_truth import ArrayTruth
@@ -48,11 +49,15 @@ class Chain:
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._decoder = FrameDecoder()
-        self._calibrator = Calibrator(calibration_of(values, "truth"))
+        calibration = calibration_of(values, "truth")
+        self._calibrator = Calibrator(calibration)
+        self._axes = AxesWatch(calibration)
         self._intake = StreamIntake(MagnetometersConfig(), SystemClock(), self._on_sample)
         self.latest: CalibratedSample | None = None
 
-    def _on_sample(self, sample: Any) -> None:
+    def _on_sample(self, sample: ArraySample) -> None:
+        if self._axes.update(sample):
+            self._calibrator.withhold(self._axes.exchanged)
         self.latest = self._calibrator.apply(sample)
 
     def take(self, line: bytes, arrival_ns: int) -> None:

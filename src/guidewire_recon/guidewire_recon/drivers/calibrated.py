@@ -129,7 +129,8 @@ class Calibrator:
             raise InputError(
                 "subtract_background", expected="a background of each sensor", got="none of " + ", ".join(lacking), remedy=remedy
             )
-        self._gain = calibration.rotation @ calibration.matrix
+        self.gain: Array = calibration.rotation @ calibration.matrix
+        """From a sensor's own axes to the array's (n, 3, 3)."""
         self._background_T = calibration.background_T if subtract_background else np.zeros_like(calibration.bias_T)
         # A slope of zero holds at any temperature, also at one that was not measured.
         self._sloped = (calibration.slope_T_per_K != 0.0).any(axis=1)
@@ -143,10 +144,14 @@ class Calibrator:
 
     def field_T(self, raw: Counts | Array, temperature_degc: Array) -> Array:
         """Field (n, 3) in the array's frame, of counts (n, 3) and temperatures (n,)."""
-        warmth = np.where(self._sloped, temperature_degc - self.calibration.reference_degc, 0.0)
-        offset_T = self.calibration.bias_T + self.calibration.slope_T_per_K * warmth[:, None]
-        field: Array = (self._gain @ (raw * T_PER_COUNT - offset_T)[:, :, None])[:, :, 0] - self._background_T
+        field: Array = (self.gain @ (raw * T_PER_COUNT - self.offset_T(temperature_degc))[:, :, None])[:, :, 0] - self._background_T
         return field
+
+    def offset_T(self, temperature_degc: Array) -> Array:
+        """What each sensor shows without a field (n, 3), along its own axes, at temperatures (n,)."""
+        warmth = np.where(self._sloped, temperature_degc - self.calibration.reference_degc, 0.0)
+        offset: Array = self.calibration.bias_T + self.calibration.slope_T_per_K * warmth[:, None]
+        return offset
 
     def apply(self, sample: ArraySample) -> CalibratedSample:
         """The sample's field; NaN, and the reason in its status, for a sensor that may not be used."""

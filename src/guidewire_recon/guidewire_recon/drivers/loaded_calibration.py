@@ -10,7 +10,8 @@ import numpy as np
 from guidewire_recon.drivers.ak09940a import Drive
 from guidewire_recon.drivers.array_frames import Hello
 from guidewire_recon.drivers.array_health import Health
-from guidewire_recon.drivers.axes_check import exchanged_axes
+from guidewire_recon.drivers.axes_check import judge_axes
+from guidewire_recon.drivers.axes_watch import AxesWatch
 from guidewire_recon.drivers.calibrated import Calibrator, check_fit, read_calibration
 from guidewire_recon.drivers.config import MagnetometersConfig
 from guidewire_recon.types import ArraySample, CalibratedSample
@@ -32,6 +33,7 @@ class LoadedCalibration:
         self._config = config
         self._path = path
         self._calibrator = Calibrator(self.calibration, config.subtract_background)
+        self._axes = AxesWatch(self.calibration)
         self._array: tuple[int, int] | None = None
 
     def apply(self, sample: ArraySample) -> CalibratedSample | None:
@@ -42,15 +44,25 @@ class LoadedCalibration:
         if self.misfit:
             return None
         self.applied = True
+        if self._axes.update(sample):
+            self._calibrator.withhold(self._axes.exchanged)
         return self._calibrator.apply(sample)
 
     def check_axes(self, health: Health) -> dict[int, str]:
-        """How the axes of a sensor are exchanged or inverted, by its index; its field is withheld for as long as they are."""
+        """Judge the axes by a second's mean. How those of a sensor are exchanged or inverted, by its index.
+
+        Its field is withheld for as long as they are, unless most are: an array that was turned as a whole measures as it should.
+        """
         if not self.applied or self.misfit or len(health.latest) != self.calibration.count:
             return {}
-        found = exchanged_axes(health.mean_counts, health.temperature_degc, self.calibration)
-        self._calibrator.withhold(found)
-        return found
+        judgement = judge_axes(health.mean_counts, health.temperature_degc, self.calibration, self._axes.turned)
+        ways = {**judgement.exchanged, **self._axes.judge(judgement)}
+        return {sensor: str(way) for sensor, way in ways.items()}
+
+    @property
+    def axes_jumps(self) -> int:
+        """How often the axes of a sensor were exchanged, or came right again, from one sample to the next."""
+        return self._axes.jumps
 
     def noise_T(self, hello: Hello | None) -> Array:
         """Standard deviation of one axis of each sensor (n,): the configuration's, else measured, else that of the drive."""

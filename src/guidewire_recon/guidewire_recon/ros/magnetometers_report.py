@@ -29,7 +29,7 @@ def calibration_report(loaded: LoadedCalibration | None, path: str) -> Report:
     if loaded is None:
         where = f"there is none at {path}" if path else "none was given"
         return Report(Level.WARN, f"{where}: only raw data are published", "make one with `lodestone calibrate magnetometers`")
-    values = {"array_id": loaded.calibration.array_id, "sha256": loaded.sha256}
+    values = {"array_id": loaded.calibration.array_id, "sha256": loaded.sha256, "axes_jumps": loaded.axes_jumps}
     if loaded.misfit:
         return Report(Level.ERROR, f"not applied: {loaded.misfit}", "", values)
     return Report(Level.OK, "applied" if loaded.applied else "loaded, waits for the array", "", values)

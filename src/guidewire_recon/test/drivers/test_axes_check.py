@@ -56,6 +56,36 @@ def test_the_field_of_a_wire_or_of_a_magnet_nearby_is_not_taken_for_exchanged_ax
     assert named == 0
 
 
+def test_a_magnet_over_one_sensor_is_not_taken_for_its_axes() -> None:
+    # Of the fields that a magnet may make at one sensor, some are near another order of its axes; 40 mm beside it there is a tenth of it.
+    calibration, counts = array(uniform=True)
+    known = replace(calibration, background_T=np.tile([30e-6, -19e-6, -44e-6], (N, 1)))
+    to_counts = 1e8 * np.linalg.inv(known.rotation @ known.matrix)
+    named = 0
+    for seed in range(3000):
+        random = np.random.default_rng(seed)
+        near_T = 60e-6 * random.standard_normal(3)
+        field_T = np.zeros((N, 3))
+        field_T[5] = near_T
+        field_T[[1, 4, 6, 9]] = -np.linalg.norm(near_T) / 11.0 * np.array([0.6, 0.64, 0.48])
+        named += len(exchanged_axes(counts + (to_counts @ field_T[:, :, None])[:, :, 0], WARM, known))
+    assert named == 0
+
+
+@pytest.mark.parametrize("shift_T", [0.0, 40e-6])
+def test_a_small_error_in_a_strong_background_is_found_beside_another_field_of_the_earth(shift_T: float) -> None:
+    calibration, counts = array(uniform=False)
+    beside = counts + 1e8 * shift_T * (np.linalg.inv(calibration.rotation @ calibration.matrix) @ np.array([0.6, -0.64, 0.48]))
+    found = []
+    for order in ([0, 2, 1], [1, 0, 2], [2, 1, 0]):
+        for sensor in range(N):
+            wrong = beside.copy()
+            wrong[sensor] = wrong[sensor][order]
+            text = ", ".join("xyz"[place] for place in order)
+            found.append(exchanged_axes(wrong, WARM, calibration) == {sensor: f"its x, y, z come as {text}"})
+    assert sum(found) >= 0.95 * len(found)
+
+
 def test_a_whole_array_that_is_turned_alike_is_named_at_every_sensor() -> None:
     calibration, counts = array(uniform=False)
     found = exchanged_axes(counts[:, [1, 0, 2]] * [1, -1, 1], WARM, calibration)

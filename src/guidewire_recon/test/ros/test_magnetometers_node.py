@@ -123,6 +123,8 @@ def test_sensors_that_fail_are_missing_and_shown_while_the_others_go_on(desk: Ca
 
 def test_exchanged_axes_are_named(desk: Callable[..., Desk]) -> None:
     d = desk()
+    d.wait(lambda: len(d.arrays) > 20)
+    right_T = np.mean([message.sensors[7].field for message in d.arrays], axis=0)
     d.do("axes", sensor=7, axes="yXz")
     d.wait(lambda: d.says("s07", "axes of s07 are permuted or inverted: its x, y, z come as y, -x, z"))
     d.wait(lambda: d.says("s06", "usable"))
@@ -132,6 +134,9 @@ def test_exchanged_axes_are_named(desk: Callable[..., Desk]) -> None:
     assert d.arrays[-1].sensors[7].status == MagnetometerSample.STATUS_UNCALIBRATED and d.raw[-1].sensors[7].valid
     d.do("clear")
     d.wait(lambda: d.arrays[-1].sensors[7].valid)
+    # From the first message on: none of them gives a field that is not there.
+    given = [message.sensors[7].field for message in d.arrays if message.sensors[7].valid]
+    assert len(given) < len(d.arrays) and np.abs(np.array(given) - right_T).max() < 2e-6
 
 
 def test_without_a_calibration_only_raw_data_go_out(desk: Callable[..., Desk], tmp_path: Path) -> None:
