@@ -107,7 +107,7 @@ def test_pairs_are_those_of_a_search_over_all_combinations(lefts: list[int], rig
     expected = {(a, b) for a in left for b in right if abs(a - b) <= tolerance}
     events: list[tuple[int, Side, int]] = [(stamp, "left", stamp * MS) for stamp in left]
     events += [(stamp, "right", stamp * MS) for stamp in right]
-    pairing = Pairing(tolerance * 1e-3, 16.0)
+    pairing = Pairing(tolerance * 1e-3, 15.0)  # 0.45 of its periods are 30 ms
     pairs = play(pairing, events)
     assert {(pair.left_ns // MS, pair.right_ns // MS) for pair in pairs} == expected
     for side, stamps in (("left", left), ("right", right)):

@@ -16,9 +16,9 @@ from lodestone_bench.emulators.aurora_device import AuroraDevice, Reply
 from lodestone_bench.emulators.aurora_measure import FramesSeen
 from lodestone_bench.emulators.aurora_requests import ErrorReply, WarningReply, check_tool, parse_request, perform
 from lodestone_bench.emulators.crc16 import with_crc
+from lodestone_bench.emulators.emulator_loop import EmulatorLoop
 from lodestone_bench.emulators.garble import BITS_PER_BYTE
-from lodestone_bench.emulators.line import Transmission
-from lodestone_bench.emulators.serial_emulator import SerialEmulator
+from lodestone_bench.emulators.line import SerialLine, Transmission
 from lodestone_bench.faults import ReplyFaults, Schedule
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Outgoing:
     unchanged: bool
 
 
-class AuroraEmulator(SerialEmulator[Outgoing]):
+class AuroraEmulator(EmulatorLoop):
     """An Aurora on its line; times are seconds of `clock`."""
 
     def __init__(
@@ -48,7 +48,8 @@ class AuroraEmulator(SerialEmulator[Outgoing]):
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(link, control)
+        super().__init__(control)
+        self.line: SerialLine[Outgoing] = SerialLine(link)
         self.device = device
         self.clock = clock
         self.faults = ReplyFaults(seed)
@@ -97,8 +98,13 @@ class AuroraEmulator(SerialEmulator[Outgoing]):
         """Seconds since the emulator was made."""
         return self.clock() - self._born_s
 
-    def _begin(self) -> None:
+    def _plug_in(self) -> None:
+        self.line.plug_in()
         self.device.power_on(self.clock())
+        log.info("Aurora emulator at %s", self.line.link)
+
+    def _unplug(self) -> None:
+        self.line.unplug()
 
     def _turn(self) -> None:
         now_s = self.clock()

@@ -6,6 +6,7 @@ clock, which runs from its start and may run fast or slow.
 
 from __future__ import annotations
 
+import logging
 import select
 from collections import Counter
 from collections.abc import Callable
@@ -14,12 +15,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from lodestone_bench.emulators.line import Transmission
-from lodestone_bench.emulators.serial_emulator import SerialEmulator
+from lodestone_bench.emulators.emulator_loop import EmulatorLoop
+from lodestone_bench.emulators.line import SerialLine, Transmission
 from lodestone_bench.emulators.stream_requests import COMMON, Requests, parse
 from lodestone_bench.emulators.stuffing import HostBytes, framed
 from lodestone_bench.faults import ReplyFaults
 from lodestone_core.config import option
+
+log = logging.getLogger(__name__)
 
 HELLO_REQUEST = bytes([0xF1, 0x01])
 """What a host sends to be told what the device is."""
@@ -73,7 +76,7 @@ class Outgoing(NamedTuple):
     unchanged: bool
 
 
-class StreamDevice(SerialEmulator[Outgoing]):
+class StreamDevice(EmulatorLoop):
     """A device that sends records; `clock` gives world seconds."""
 
     def __init__(
@@ -85,7 +88,8 @@ class StreamDevice(SerialEmulator[Outgoing]):
         control: Path | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(link, control)
+        super().__init__(control)
+        self.line: SerialLine[Outgoing] = SerialLine(link)
         self.records = records
         self.config = config
         self.clock = clock
@@ -193,8 +197,13 @@ class StreamDevice(SerialEmulator[Outgoing]):
         rate_hz = self.config.rate_hz * self._rate_factor * (1.0 + self.config.drift_ppm * 1e-6)
         return self._origin_s + self._ticks / rate_hz
 
-    def _begin(self) -> None:
+    def _plug_in(self) -> None:
+        self.line.plug_in()
         self.restart()
+        log.info("device at %s", self.line.link)
+
+    def _unplug(self) -> None:
+        self.line.unplug()
 
     def _turn(self) -> None:
         now_s = self.clock()

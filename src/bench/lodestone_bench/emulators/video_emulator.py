@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
-import socket
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lodestone_bench.emulators.control import ControlServer
+from lodestone_bench.emulators.emulator_loop import EmulatorLoop
 from lodestone_bench.emulators.video_config import Latency, Request, Size, Unplug, parse_request
 from lodestone_bench.emulators.video_server import VideoServer
 from lodestone_bench.faults import Schedule
@@ -24,8 +21,8 @@ _STALL_S = 0.02
 """A wake-up that is later than this: the machine did not run this process."""
 
 
-class VideoEmulator:
-    """`run` serves until `stop`, from any thread or signal handler. `clock` gives world seconds; `devices` are named for requests."""
+class VideoEmulator(EmulatorLoop):
+    """`clock` gives world seconds; `devices` are named for requests."""
 
     def __init__(
         self,
@@ -35,6 +32,7 @@ class VideoEmulator:
         schedule: Schedule | None = None,
     ) -> None:
         """Raises InputError for a schedule with a request that makes no sense."""
+        super().__init__(control)
         self.devices = dict(devices)
         self.clock = clock
         self.host_stalls, self.host_stalled_s = 0, 0.0
@@ -42,52 +40,8 @@ class VideoEmulator:
         self._schedule = schedule or Schedule()
         for request in self._schedule.requests():
             parse_request(request, self._names)
-        self._control_path = control
-        self._control: ControlServer | None = None
         self._born_s = clock()
-        self._stopping = threading.Event()
-        self._wake, self._waker = socket.socketpair()
-
-    def open(self) -> None:
-        """Plug all devices in and open the control socket. Raises InputError when a path cannot be had."""
-        try:
-            for name, device in self.devices.items():
-                device.open(self.clock())
-                log.info("%s at %s", name, device.socket.url)
-            self._control = None if self._control_path is None else ControlServer(self._control_path)
-        except Exception:
-            self.close()
-            raise
-
-    def run(self) -> None:
-        """Serve until stopped, then leave no path behind."""
-        ready: list[Any] = []
-        try:
-            while not self._stopping.is_set():
-                now_s = self.clock()
-                self._run_schedule(now_s)
-                for device in self.devices.values():
-                    device.turn(self.clock(), ready)
-                if self._control is not None:
-                    self._control.service(ready, self.request)
-                ready = self._wait()
-        finally:
-            self.close()
-
-    def stop(self) -> None:
-        """Let `run` return."""
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._waker.send(b"x")
-
-    def close(self) -> None:
-        """Leave no path behind."""
-        for device in self.devices.values():
-            device.close()
-        if self._control is not None:
-            self._control.close()
-        self._wake.close()
-        self._waker.close()
+        self._ready: list[Any] = []
 
     def request(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out one request of the control protocol. Raises InputError for one that makes no sense."""
@@ -105,6 +59,23 @@ class VideoEmulator:
         for device in chosen.values():
             _perform(device, asked, self.clock())
         return {}
+
+    def _plug_in(self) -> None:
+        for name, device in self.devices.items():
+            device.open(self.clock())
+            log.info("%s at %s", name, device.socket.url)
+
+    def _unplug(self) -> None:
+        for device in self.devices.values():
+            device.close()
+
+    def _turn(self) -> None:
+        self._run_schedule(self.clock())
+        for device in self.devices.values():
+            device.turn(self.clock(), self._ready)
+        if self._control is not None:
+            self._control.service(self._ready, self.request)
+        self._ready = self._wait()
 
     def _swap(self) -> None:
         """The cables of two devices are exchanged."""
@@ -126,7 +97,7 @@ class VideoEmulator:
         due_s = min(device.due_s() for device in self.devices.values())
         scheduled_s = self._schedule.next_s(self.clock() - self._born_s, None)
         wait_s = max(0.0, min(due_s - self.clock(), _LONGEST_WAIT_S, _LONGEST_WAIT_S if scheduled_s is None else scheduled_s))
-        readers = [self._wake, *(self._control.sockets() if self._control else [])]
+        readers = self._others()
         writers: list[Any] = []
         for device in self.devices.values():
             readers += device.readers()

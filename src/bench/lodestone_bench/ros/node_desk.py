@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -119,6 +119,3 @@ def desks(make: Callable[..., Desk]) -> Iterator[Callable[..., Desk]]:
         for each in made:
             each.close()
         rclpy.shutdown()
-
-
-__all__: Sequence[str] = ("NodeDesk", "desks")

@@ -7,24 +7,23 @@ A read that blocks holds this thread alone: `stop` returns within its limit, and
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from lodestone_core.device.serial_port import SystemClock
 from lodestone_core.device.video_config import VideoConfig
 from lodestone_core.device.video_source import VideoSource, open_source
 from lodestone_core.device.video_status import VideoCause, VideoCounters, VideoFault, VideoFrame, VideoStage, VideoStatus
 from lodestone_core.device.video_stream import Allocate, EndOfFile, VideoStream, empty_image
+from lodestone_core.device.worker import Worker
 from lodestone_core.time import s_from_ns
 
-STOP_S: Final = 3.0
 # Images that do not come for so many periods, and for so long, are missed.
 _MISSED_PERIODS, _MISSED_S, _MISSED_UNKNOWN_S = 3.0, 0.4, 1.0
 
 
-class VideoReader:
+class VideoReader(Worker):
     """Starts to read on `start`, recovers by itself, ends on `stop`. May be used once.
 
     Both callbacks run on the reader's thread and must return soon: `on_frame` with each image as soon as it is there, `on_news` when
@@ -41,17 +40,15 @@ class VideoReader:
         allocate: Allocate = empty_image,
     ) -> None:
         """`allocate` gives the memory of images, for a user who sends them on without a copy."""
+        super().__init__(name, on_news)
         self.config = config
         self.counters = VideoCounters()
         self.rate_hz = 0.0
         """Images a second of late; 0 while not known."""
-        self._on_frame, self._on_news, self._open, self._allocate = on_frame, on_news, open_, allocate
-        self._stop = threading.Event()
+        self._on_frame, self._open, self._allocate = on_frame, open_, allocate
         self._clock = SystemClock(self._stop)
         self._status = VideoStatus()
         self._last_ns = self._clock.now_ns()
-        self._crash: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def status(self) -> VideoStatus:
@@ -63,42 +60,22 @@ class VideoReader:
             return replace(status, cause=VideoCause.STALLED, detail=f"for {silent_s:.1f} s")
         return status
 
-    def start(self) -> None:
-        """Begin to open the source."""
-        self._thread.start()
-
-    def stop(self, limit_s: float = STOP_S) -> bool:
-        """End, and wait for that up to `limit_s`; whether the source was given back. A read that blocks for longer is left behind."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(limit_s)
-        return not self._thread.is_alive()
-
-    def check(self) -> None:
-        """Raises what ended the reader's thread, if anything did."""
-        if self._crash is not None:
-            raise self._crash
-
-    def _run(self) -> None:
+    def _work(self) -> None:
         wait_s = self.config.reopen_s
-        try:
-            while not self._stop.is_set():
-                frames = self.counters.frames
-                try:
-                    self._session()
-                except EndOfFile:
-                    if not self.config.loop or self.counters.frames == frames:
-                        self._say(stage=VideoStage.FINISHED, cause=None, detail="")
-                        return
-                    continue
-                except VideoFault as fault:
-                    self._say(stage=VideoStage.WAIT, cause=fault.cause, detail=fault.detail)
-                wait_s = self.config.reopen_s if self.counters.frames > frames else wait_s
-                self._clock.sleep(wait_s)
-                wait_s = min(2.0 * wait_s, self.config.reopen_max_s)
-        except Exception as error:
-            self._crash = error  # raised again by `check`, on the thread that can end the process in order
-            self._on_news()
+        while not self._stop.is_set():
+            frames = self.counters.frames
+            try:
+                self._session()
+            except EndOfFile:
+                if not self.config.loop or self.counters.frames == frames:
+                    self._say(stage=VideoStage.FINISHED, cause=None, detail="")
+                    return
+                continue
+            except VideoFault as fault:
+                self._say(stage=VideoStage.WAIT, cause=fault.cause, detail=fault.detail)
+            wait_s = self.config.reopen_s if self.counters.frames > frames else wait_s
+            self._clock.sleep(wait_s)
+            wait_s = min(2.0 * wait_s, self.config.reopen_max_s)
 
     def _session(self) -> None:
         """Open and read until a request to stop. Raises VideoFault when the source is lost, EndOfFile at the end of a file."""

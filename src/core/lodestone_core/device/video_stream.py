@@ -112,8 +112,8 @@ class VideoStream:
         return Step(arrived_ns, image.shape[1], image.shape[0], trouble, frame)
 
     def _time(self, asked_ns: int, arrived_ns: int) -> FrameTime | None:
-        """By the time that the source gives, from the first one that it gives; by the arrival until then."""
-        device_ns = self._source.device_ns if self._config.source_times else None
+        """By the time that a live source gives, from the first one that it gives; by the arrival until then."""
+        device_ns = self._source.device_ns if self._config.source_times and self._source.facts.live else None
         if isinstance(self._frames, FrameClock):
             if device_ns is None:
                 return self._frames.update(asked_ns, arrived_ns)

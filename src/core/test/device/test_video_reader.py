@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -205,3 +206,16 @@ def test_a_looped_file_begins_again(tmp_path: Path) -> None:
     reader.start()
     assert until(lambda: len(frames) > 12)
     assert reader.stop() and reader.counters.losses == 0
+
+
+def test_a_film_whose_times_go_back_is_played_to_its_end(tmp_path: Path) -> None:
+    path, rng = tmp_path / "a.ivf", np.random.default_rng(1)
+    header = struct.pack("<4sHH4sHHIIII", b"DKIF", 0, 32, b"Y800", 160, 90, 1000, 1, 0, 0)
+    times_ms = [*range(0, 500, 50), *range(0, 500, 50)]  # two films, one behind the other
+    images = [struct.pack("<IQ", 90 * 160, at) + rng.integers(30, 200, (90, 160), np.uint8).tobytes() for at in times_ms]
+    path.write_bytes(header + b"".join(images))
+    frames: list[VideoFrame] = []
+    reader = VideoReader(VideoConfig(source=str(path), paced=False), frames.append)
+    reader.start()
+    assert until(lambda: reader.status.stage is VideoStage.FINISHED)
+    assert reader.counters.openings == 1 and len(frames) == 20

@@ -112,8 +112,27 @@ class Webcam:
     def get(self, key: int) -> float:
         return self.values.get(key, -1.0)
 
+    def read(self) -> tuple[bool, np.ndarray]:
+        return True, np.zeros((4, 4), np.uint8)
+
     def release(self) -> None:
         pass
+
+
+def test_the_time_of_a_devices_buffer_comes_with_the_image_and_none_where_it_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Webcam)
+    source = open_source(VideoConfig(source="/dev/null"))
+    assert source.read(None) is not None and source.device_ns is None  # this one tells no time
+    for time_ms, device_ns in ((0.0, None), (81_234_567.125, 81_234_567_125_000)):
+        source._capture.values[cv2.CAP_PROP_POS_MSEC] = time_ms  # type: ignore[attr-defined]
+        assert source.read(None) is not None and source.device_ns == device_ns
+
+
+def test_a_count_of_images_is_no_time(tmp_path: Path) -> None:
+    y4m(tmp_path / "film.y4m", 3)
+    source = open_source(VideoConfig(source=str(tmp_path / "film.y4m")))
+    for _ in range(3):
+        assert source.read(None) is not None and source.device_ns is None
 
 
 def test_a_device_is_told_its_settings_and_what_it_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,8 @@ class ArrayDriver(Protocol):
     def start(self) -> None:
         """Begin to look for the device."""
 
-    def stop(self) -> None:
-        """Give the device back."""
+    def stop(self) -> bool:
+        """Give the device back; whether that was done in time."""
 
     def check(self) -> None:
         """Raises what ended the driver's thread, if anything did."""

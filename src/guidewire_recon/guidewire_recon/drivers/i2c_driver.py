@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -12,13 +11,13 @@ from guidewire_recon.drivers.ak09940a_i2c import Bus, I2cArray, places
 from guidewire_recon.drivers.array_driver import OnSample, RateMeter, notes_on, tracker_of
 from guidewire_recon.drivers.array_frames import Hello
 from guidewire_recon.drivers.config import DRIVES, MagnetometersConfig
-from lodestone_core.device.faults import Cause, DriverFault, Stopped
+from lodestone_core.device.faults import Cause, DriverFault
 from lodestone_core.device.serial_port import SystemClock
 from lodestone_core.device.stream import Arrival, Stage, StreamStatus
+from lodestone_core.device.worker import Worker
 from lodestone_core.errors import InputError
 from lodestone_core.time import NS_PER_S, ns_from_s, s_from_ns
 
-_JOIN_S: Final = 3.0
 _REVIVE_NS: Final = NS_PER_S
 _POLL_S: Final = 0.5e-3
 _CAUSES: Final = {errno.ENOENT: Cause.PORT_MISSING, errno.EACCES: Cause.PERMISSION, errno.EPERM: Cause.PERMISSION}
@@ -37,7 +36,7 @@ def open_bus(number: int) -> Bus:
     return bus
 
 
-class I2cDriver:
+class I2cDriver(Worker):
     """Sensors on a bus of this machine. A bus that cannot be had is tried again; a sensor that fails is missing until it answers."""
 
     def __init__(
@@ -49,7 +48,7 @@ class I2cDriver:
         clock: SystemClock | None = None,
     ) -> None:
         """Raises InputError for places that make no sense."""
-        self._stop = threading.Event()
+        super().__init__("i2c", on_news)
         self._clock = clock or SystemClock(self._stop)
         self._config = config
         self._where = places(config.i2c.sensors, config.i2c.multiplexer)
@@ -59,13 +58,10 @@ class I2cDriver:
         self.tracker = tracker_of(config, self._clock)
         self.hello: Hello | None = None
         self._on_sample = on_sample
-        self._on_news = on_news
         self._connect = connect
         self._status = StreamStatus()
         self._sequence = self._openings = 0
-        self._crash: Exception | None = None
         self._rate = RateMeter(lambda: self.tracker.counters.samples)
-        self._thread = threading.Thread(target=self._run, name="i2c", daemon=True)
 
     @property
     def status(self) -> StreamStatus:
@@ -83,35 +79,13 @@ class I2cDriver:
         """Counters of its own."""
         return {"openings": self._openings}
 
-    def start(self) -> None:
-        """Begin to look for the sensors."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Put the sensors to rest."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_S)
-
-    def check(self) -> None:
-        """Raises what ended the driver's thread, if anything did."""
-        if self._crash is not None:
-            raise self._crash
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                try:
-                    self._serve(self._open())
-                except DriverFault as fault:
-                    self._tell(StreamStatus(Stage.OPEN, str(fault), fault.remedy, cause=fault.cause))
-                    self._clock.sleep(self._config.stream.backoff_max_s)
-        except Stopped:
-            pass
-        except Exception as error:
-            # Raised again by `check`, on the thread that can end the process in order.
-            self._crash = error
-            self._on_news()
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._serve(self._open())
+            except DriverFault as fault:
+                self._tell(StreamStatus(Stage.OPEN, str(fault), fault.remedy, cause=fault.cause))
+                self._clock.sleep(self._config.stream.backoff_max_s)
 
     def _open(self) -> I2cArray:
         c = self._config.i2c

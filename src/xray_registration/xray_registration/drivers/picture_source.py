@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,13 +11,13 @@ from typing import Protocol
 from lodestone_core.device.video import VideoReader
 from lodestone_core.device.video_config import VideoConfig
 from lodestone_core.device.video_status import VideoCause, VideoFrame
+from lodestone_core.device.worker import Worker
 from lodestone_core.errors import InputError
 from xray_registration.drivers.config import FolderConfig
 from xray_registration.drivers.folder import FolderWatch
 from xray_registration.drivers.header import XrayHeader
 from xray_registration.drivers.pictures import XrayFrame, read_picture
 
-_JOIN_S = 3.0
 _HELD = "the picture stands still: no exposure (the last picture is held), or the frame grabber is frozen"
 OnFrame = Callable[[XrayFrame], None]
 OnNews = Callable[[], None]
@@ -45,8 +44,8 @@ class PictureSource(Protocol):
     def start(self) -> None:
         """Begin."""
 
-    def stop(self) -> None:
-        """End; returns within a few seconds."""
+    def stop(self) -> bool:
+        """End; returns within a few seconds, and whether it has ended."""
 
     def check(self) -> None:
         """Raises what ended the thread, if anything did."""
@@ -81,9 +80,9 @@ class VideoPictures:
         """Begin."""
         self._reader.start()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """End."""
-        self._reader.stop()
+        return self._reader.stop()
 
     def check(self) -> None:
         """Raises what ended the thread, if anything did."""
@@ -95,20 +94,18 @@ class VideoPictures:
         self._on_frame(XrayFrame(frame.stamp_ns, frame.image, header, False))
 
 
-class FolderPictures:
+class FolderPictures(Worker):
     """Frames of the files that appear in a folder. A file that is refused is counted and named by its number, never by its name."""
 
     def __init__(self, config: FolderConfig, on_frame: OnFrame, on_news: OnNews, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises InputError without a path."""
         if not config.path:
             raise InputError("folder.path", expected="the folder with pictures", got="nothing", remedy="give it, or choose kind video")
-        self._config, self._on_frame, self._on_news = config, on_frame, on_news
+        super().__init__("xray folder", on_news)
+        self._config, self._on_frame = config, on_frame
         self._watch = FolderWatch(Path(config.path).expanduser(), config.settle_s, clock, config.existing)
-        self._stop = threading.Event()
-        self._crash: Exception | None = None
         self._status = SourceStatus("look for the folder")
         self._files = self._refused = self._images = 0
-        self._thread = threading.Thread(target=self._run, name="xray folder", daemon=True)
 
     @property
     def status(self) -> SourceStatus:
@@ -116,29 +113,10 @@ class FolderPictures:
         figures: dict[str, object] = {"files": self._files, "files_refused": self._refused, "images": self._images}
         return SourceStatus(self._status.stage, self._status.problem, self._status.remedy, figures=figures)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_S)
-
-    def check(self) -> None:
-        """Raises what ended the thread, if anything did."""
-        if self._crash is not None:
-            raise self._crash
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                self._look()
-                self._stop.wait(self._config.poll_s)
-        except Exception as error:
-            self._crash = error
-            self._on_news()
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self._look()
+            self._stop.wait(self._config.poll_s)
 
     def _look(self) -> None:
         try:

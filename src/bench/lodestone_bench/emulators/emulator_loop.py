@@ -1,48 +1,40 @@
-"""What every emulated device on a serial line does: its line and its control socket open and close, one loop in between."""
+"""What every emulated device does: it is plugged in, answers at its control socket, and runs one loop until it is told to stop."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from lodestone_bench.emulators.control import ControlServer
-from lodestone_bench.emulators.line import SerialLine
-
-log = logging.getLogger(__name__)
-
-Token = TypeVar("Token")
-"""What a device keeps of each transmission on its line."""
 
 
-class SerialEmulator(ABC, Generic[Token]):
+class EmulatorLoop(ABC):
     """`run` serves until `stop`, from any thread or signal handler."""
 
-    def __init__(self, link: Path, control: Path | None) -> None:
-        self.line: SerialLine[Token] = SerialLine(link)
+    def __init__(self, control: Path | None) -> None:
         self._control_path = control
         self._control: ControlServer | None = None
+        self._opened = False
         self._stopping = threading.Event()
         self._wake, self._waker = socket.socketpair()
 
     def open(self) -> None:
-        """Plug the line in and open the control socket. Raises InputError when a path cannot be had."""
-        self.line.plug_in()
+        """Plug it in and open the control socket. Raises InputError when a path cannot be had."""
         try:
+            self._plug_in()
             self._control = None if self._control_path is None else ControlServer(self._control_path)
         except Exception:
-            self.line.unplug()
+            self.close()
             raise
-        self._begin()
-        log.info("device at %s", self.line.link)
+        self._opened = True
 
     def run(self) -> None:
         """Serve until stopped, then leave no path behind. Opens what is not open yet."""
-        if not self.line.plugged_in:
+        if not self._opened:
             self.open()
         try:
             while not self._stopping.is_set():
@@ -58,19 +50,23 @@ class SerialEmulator(ABC, Generic[Token]):
 
     def close(self) -> None:
         """Leave no path behind."""
-        self.line.unplug()
+        self._unplug()
         if self._control is not None:
             self._control.close()
         self._wake.close()
         self._waker.close()
 
     def _others(self) -> list[Any]:
-        """What to wait on beside the line."""
+        """What to wait on beside the device's own line."""
         return [self._wake, *(self._control.sockets() if self._control else [])]
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Power on."""
+    def _plug_in(self) -> None:
+        """Let the line be found, and power on. Raises InputError when it cannot be had."""
+
+    @abstractmethod
+    def _unplug(self) -> None:
+        """Leave no path of the line behind."""
 
     @abstractmethod
     def _turn(self) -> None:
