@@ -14,6 +14,7 @@ import pytest
 import rclpy
 import serial
 from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import Empty
@@ -46,6 +47,17 @@ class Listener:
         while not condition():
             assert time.monotonic() < end_s, "it did not happen in time"
             self._executor.spin_once(timeout_sec=0.02)
+
+    def wait_until_heard(self) -> None:
+        """Until the node knows this listener. It reads of all endpoints in their order, that of its answers last."""
+        client = self.node.create_client(GetParameters, "recording/get_parameters")
+        end_s = time.monotonic() + 20.0
+        answer = None
+        while answer is None or not answer.done():
+            assert time.monotonic() < end_s, "the node does not answer"
+            if client.wait_for_service(0.1):
+                answer = client.call_async(GetParameters.Request(names=["tools"]))
+                self._executor.spin_until_future_complete(answer, 0.5)
 
     def _on_pose(self, message: PoseStamped) -> None:
         self.arrivals_ns.append(time.time_ns())
@@ -104,13 +116,14 @@ def test_the_optical_track_is_played_on_the_clock_of_the_em_recording(
     write_recordings(ScriptedWorld(default_script(2)), 3.0, em, optical)
     link = tmp_path / "line"
     process = start(port_link=link, em_recording=em, optical_recording=optical, exit_when_finished=True)
-    listener.spin_until(lambda: bool(listener.node.get_publishers_info_by_topic("/reference/measured_cp")) and link.exists(), 10.0)
-    waiting_s = time.monotonic() + 0.5
+    listener.spin_until(link.exists, 10.0)
+    listener.wait_until_heard()
+    waiting_s = time.monotonic() + 0.2
     listener.spin_until(lambda: time.monotonic() > waiting_s, 1.0)
     assert not listener.poses, "nothing plays before the driver starts"
     begun_ns = start_tracking(link)
-    listener.spin_until(lambda: listener.finished > 0, 10.0)
     track = read_optical_tracking(optical)
+    listener.spin_until(lambda: listener.finished > 0 and len(listener.poses) >= len(track.stamps_ns), 10.0)
     first_ns = int(read_em_tracking(em)[0].stamps_ns[0])
     assert len(listener.poses) == len(track.stamps_ns) == 24
     shifts_ns = np.array([stamp_ns(message) for message in listener.poses]) - begun_ns - (track.stamps_ns - first_ns)
