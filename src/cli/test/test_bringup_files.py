@@ -17,6 +17,7 @@ from guidewire_recon.drivers.config import MagnetometersConfig
 from guidewire_recon.drivers.stereo_config import StereoConfig
 from lodestone_cli.checkout import find_checkout
 from lodestone_cli.launch_file.document import Entity, read_launch_file
+from lodestone_cli.launch_file.environment import THREAD_VARIABLES
 from lodestone_cli.launch_file.interpreter import Plan, read_plan
 from lodestone_cli.launch_file.keys import jazzy_keys
 from lodestone_core.config import REQUIRED, Option, load_config, options
@@ -182,7 +183,7 @@ def test_the_emulated_c_arm_exports_files_only_where_the_driver_reads_them(insta
 def test_threads_are_one_unless_asked_for_under_ros2_launch_too(installed: Callable[..., Plan]) -> None:
     for given, threads in (({}, "1"), ({"threads": "2"}, "2")):
         for spec in installed("em.launch.yaml", **given).processes:
-            assert spec.environment["OMP_NUM_THREADS"] == spec.environment["OPENBLAS_NUM_THREADS"] == threads
+            assert {spec.environment[name] for name in THREAD_VARIABLES} == {threads}
 
 
 def test_the_array_in_simulation_is_the_same_driver_on_the_emulators_port(installed: Callable[..., Plan]) -> None:

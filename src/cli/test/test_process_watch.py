@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+
 from lodestone_cli.benchmarks.process_watch import LISTENER, ProcessWatch, name_of, numbered
 
 BUSY = "import time; end = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
@@ -22,6 +24,7 @@ def test_a_busy_child_uses_a_core_and_a_growing_one_grows() -> None:
             watch.look()
             time.sleep(0.15)
         busy, growing = sorted((load for load in watch.loads() if load.name != LISTENER), key=lambda load: -load.cpu_percent)[:2]
+        times_s, above_mb = watch.growth_mb()[growing.name]
     finally:
         for child in children:
             child.kill()
@@ -29,6 +32,8 @@ def test_a_busy_child_uses_a_core_and_a_growing_one_grows() -> None:
     assert 30.0 < busy.cpu_percent <= 110.0
     assert busy.growth_mb < 1.0
     assert growing.growth_mb > 5.0
+    assert len(times_s) == len(above_mb) == 10 and (np.diff(above_mb) > 0.0).all()
+    assert above_mb[-1] == growing.growth_mb and above_mb[times_s <= 0.2][-1] == 0.0
 
 
 def test_processes_of_one_name_are_told_apart() -> None:

@@ -52,6 +52,7 @@ class WireShape:
         self.config = config
         rng = np.random.default_rng([seed, _STREAM])
         order = tuple(int(i) for i in rng.permutation(len(SHAPES)))
+        self._known_profiles: dict[int, Array] = {}
         self._motion = Motion(rng.uniform(0.0, _TURN, 8), order, float(rng.uniform(-0.25, 0.25)))
 
     @property
@@ -67,19 +68,19 @@ class WireShape:
     def points_mm(self, world_s: float, n: int) -> Array:
         """Points (n, 3) of the centre line at equal distances along it, from the base to the tip; n of at least 2."""
         pieces = (n - 1) * -(-_FINEST // (n - 1))
-        u = (np.arange(pieces)[:, None] + 0.5 * (1.0 + _NODES)) / pieces
-        steps = (self._tangents(world_s, u.ravel()).reshape(pieces, -1, 3) * (0.5 * _WEIGHTS)[:, None]).sum(axis=1)
+        if pieces not in self._known_profiles:
+            self._known_profiles[pieces] = _profiles(((np.arange(pieces)[:, None] + 0.5 * (1.0 + _NODES)) / pieces).ravel())
+        steps = (self._tangents(world_s, self._known_profiles[pieces]).reshape(pieces, -1, 3) * (0.5 * _WEIGHTS)[:, None]).sum(axis=1)
         curve = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)]) * (self.length_mm / pieces)
         middle = 0.5 * (curve.min(axis=0) + curve.max(axis=0))
         return np.asarray(curve[:: pieces // (n - 1)] - middle + self._place(world_s))
 
     def tangents(self, world_s: float, n: int) -> Array:
         """Directions (n, 3) of length 1 in the middles of n equal pieces, towards the tip."""
-        return self._tangents(world_s, (np.arange(n) + 0.5) / n)
+        return self._tangents(world_s, _profiles((np.arange(n) + 0.5) / n))
 
-    def _tangents(self, world_s: float, u: Array) -> Array:
-        weights = self._weights(world_s)
-        azimuth, elevation = np.tensordot(weights, _profiles(u), axes=1)
+    def _tangents(self, world_s: float, profiles: Array) -> Array:
+        azimuth, elevation = np.tensordot(self._weights(world_s), profiles, axes=1)
         azimuth = azimuth + self._motion.heading_rad
         return np.column_stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from lodestone_bench.ultrasound.beam import Complex
 from lodestone_bench.ultrasound.fan import Fan
 
-_RECORDS = 8
+_MOST_DB = 200.0
+"""Lost on the way, beyond which nothing of an echo shows: smaller numbers would be denormal, and many times as slow to reckon with."""
 
 
 class Display:
@@ -32,7 +33,7 @@ class Display:
         """Level (samples, beams) after the gain against depth; `loss_db` is what the way there and back took."""
         samples, beams = received.shape
         row, column = np.random.default_rng((self._seed, 82, number)).integers(0, (samples, beams))
-        arrived = received * np.power(np.float32(10.0), loss_db * np.float32(-0.05))
+        arrived = received * cv2.exp(np.minimum(loss_db, np.float32(_MOST_DB)) * np.float32(-0.05 * np.log(10.0)))
         arrived += self._noise[row : row + samples, column : column + beams]
         power = arrived.real**2 + arrived.imag**2 + np.float32(1e-12)
         return np.asarray(cv2.log(power) * np.float32(10.0 / np.log(10.0)) + self._tgc_db, dtype=np.float32)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lodestone_cli.benchmarks.bag_counts import Counted, images_in, numbers_in
-from lodestone_cli.benchmarks.bench_pictures import bench_at_a_glance
+from lodestone_cli.benchmarks.bench_pictures import bench_at_a_glance, memory_over_time
 from lodestone_cli.benchmarks.process_memory import idle_load_percent
 from lodestone_cli.benchmarks.process_watch import Load, ProcessWatch
 from lodestone_cli.benchmarks.whole_bench import RATE_HZ, WholeBench, whole_bench
@@ -68,8 +68,8 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         *(Row("live", f"{case}: {name}", "images_not_taken", float(count), "", 1) for name, count in missed.items()),
         Row("live", case, "idle_load", load, "%", 1),
     ]
-    picture = bench_at_a_glance(out / "bench.png", {})
-    return conclude(protocol, inputs, rows, [process_table(watch.loads())], [picture])
+    pictures = [memory_over_time(out / "memory.png", watch), bench_at_a_glance(out / "bench.png", {})]
+    return conclude(protocol, inputs, rows, [process_table(watch.loads())], pictures)
 
 
 def wait_for_all(bench: WholeBench, listener: BenchListener, topics: list[str]) -> None:

@@ -17,6 +17,7 @@ from lodestone_bench.emulators.xray import c_arm_of
 from lodestone_bench.magnetics.field import world_field
 from lodestone_bench.world.sections import section_of, seed_of
 from lodestone_bench.world.truth import Frame, truth_of
+from lodestone_cli.benchmarks.process_watch import ProcessWatch
 from lodestone_core.results import Picture
 from lodestone_core.results.pictures import colours, figure_file
 
@@ -24,7 +25,9 @@ CAPTION = (
     "What the sensors of the simulated bench see at one moment: the wire in both cameras, the field at the sixteen magnetometers, "
     "the liver in the ultrasound image and in the X-ray, and where the probe and the liver go from then on."
 )
+MEMORY_CAPTION = "Resident memory of each process above what it was once settled (dotted). The five that moved most have their names."
 _STILL_MM = 0.1
+_NAMED = 5
 
 
 def bench_at_a_glance(path: Path, world: Mapping[str, Any], world_s: float = 20.0) -> Picture:
@@ -38,6 +41,19 @@ def bench_at_a_glance(path: Path, world: Mapping[str, Any], world_s: float = 20.
         _image(grid[1, 1], c_arm_of(world).frame(round(8 * world_s), world_s), "X-ray")
         _motion(grid[1, 2], world, world_s)
     return Picture(path.name, CAPTION)
+
+
+def memory_over_time(path: Path, watch: ProcessWatch) -> Picture:
+    """A line for each process: flat, in steps, or growing."""
+    growth = sorted(watch.growth_mb().items(), key=lambda each: -float(np.ptp(each[1][1])))
+    with figure_file(path, 9.0, 3.4) as figure:
+        axes = figure.subplots()
+        for (name, (times_s, above_mb)), colour in zip(growth, [*colours(_NAMED), *["0.7"] * len(growth)], strict=False):
+            axes.plot(times_s, above_mb, color=colour, linewidth=1.4, label=name if colour != "0.7" else None)
+        axes.axvline(watch.settle_s, color="0.4", linestyle=":")
+        axes.set(xlabel="time of the measurement (s)", ylabel="memory above settled (MB)")
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return Picture(path.name, MEMORY_CAPTION)
 
 
 def _image(axes: Axes, image: Any, title: str) -> None:

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from lodestone_cli.benchmarks.process_memory import Usage, descendants, usage
+from lodestone_core.types import Array
 
 LISTENER = "listener"
 """Name of the process that measures: it is part of what a bench with a recorder costs."""
@@ -31,42 +34,43 @@ class ProcessWatch:
     launcher: int
     settle_s: float = 60.0
     _began_s: float = field(default_factory=time.monotonic)
-    _first: dict[int, Usage] = field(default_factory=dict)
-    _last: dict[int, Usage] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
-    _settled: dict[int, float] = field(default_factory=dict)
-    _highest: dict[int, float] = field(default_factory=dict)
-    _ended_s: float = 0.0
+    _readings: dict[int, list[tuple[float, Usage]]] = field(default_factory=dict)
+    _elapsed_s: float = 0.0
 
     def look(self) -> None:
         """Take one reading of every process."""
-        now_s = time.monotonic()
+        self._elapsed_s = time.monotonic() - self._began_s
         for pid in (os.getpid(), *descendants(self.launcher)):
             found = usage(pid)
             if found is None:
                 continue
             self._names.setdefault(pid, LISTENER if pid == os.getpid() else name_of(pid))
-            self._first.setdefault(pid, found)
-            self._last[pid] = found
-            if now_s - self._began_s <= self.settle_s or pid not in self._settled:
-                self._settled[pid] = found.resident_mb
-            self._highest[pid] = max(found.resident_mb, self._highest.get(pid, 0.0) if now_s - self._began_s > self.settle_s else 0.0)
-        self._ended_s = now_s
+            self._readings.setdefault(pid, []).append((self._elapsed_s, found))
 
     def loads(self) -> list[Load]:
         """Every process, the busiest first; those of one name are told apart by number."""
-        elapsed_s = max(1e-9, self._ended_s - self._began_s)
+        return sorted((self._load(name, readings) for name, readings in self._by_name()), key=lambda load: -load.cpu_percent)
+
+    def growth_mb(self) -> dict[str, tuple[Array, Array]]:
+        """By process: times (n,), s from the start, and resident memory (n,) above what it was once settled, MB."""
+        return {name: (np.array([at_s for at_s, _ in readings]), self._above_settled_mb(readings)) for name, readings in self._by_name()}
+
+    def _by_name(self) -> list[tuple[str, list[tuple[float, Usage]]]]:
         names = numbered(self._names)
-        found = [
-            Load(
-                names[pid],
-                100.0 * (self._last[pid].cpu_s - self._first[pid].cpu_s) / elapsed_s,
-                self._settled[pid],
-                max(0.0, self._highest[pid] - self._settled[pid]),
-            )
-            for pid in self._first
-        ]
-        return sorted(found, key=lambda load: -load.cpu_percent)
+        return [(names[pid], readings) for pid, readings in self._readings.items()]
+
+    def _load(self, name: str, readings: list[tuple[float, Usage]]) -> Load:
+        cpu_s = readings[-1][1].cpu_s - readings[0][1].cpu_s
+        above_mb = self._above_settled_mb(readings)
+        late = np.array([at_s > self.settle_s for at_s, _ in readings])
+        settled_mb = readings[0][1].resident_mb - float(above_mb[0])
+        return Load(name, 100.0 * cpu_s / max(1e-9, self._elapsed_s), settled_mb, float(above_mb[late].max(initial=0.0)))
+
+    def _above_settled_mb(self, readings: list[tuple[float, Usage]]) -> Array:
+        """Above the last reading of the settling time, or the first one of a process that came later."""
+        settled = [found.resident_mb for at_s, found in readings if at_s <= self.settle_s] or [readings[0][1].resident_mb]
+        return np.array([found.resident_mb - settled[-1] for _, found in readings])
 
 
 def numbered(names: Mapping[int, str]) -> dict[int, str]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from .packages import find_prefix
 
 PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
-# numpy and scipy (OpenBLAS), torch (OpenMP, MKL): results then do not depend on the number of cores, and nodes do not
+# numpy and scipy (OpenBLAS), torch (OpenMP, MKL), OpenCV: results then do not depend on the number of cores, and nodes do not
 # take them from each other. A value from the shell does not count: the same file must give the same figures everywhere.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 def with_defaults(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with one BLAS and torch thread a process, unbuffered output, and the middleware's defaults."""
+    """`environment` with one BLAS, torch and OpenCV thread a process, unbuffered output, and the middleware's defaults."""
     complete = with_middleware(environment)
     complete.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     # Output goes through a pipe, where Python would hold lines back.

@@ -1,49 +1,126 @@
-"""When to ask next: not while a device that ticks evenly cannot have anything new.
+"""When to ask next: as soon as a device that ticks evenly has something new, and not before.
 
-Right after a frame has come the host is busy passing it on; a poll in that time can only bring the same frame again. Times are those at
-which polls were sent, since a device answers with what it has then: counted like that, no frame falls between two polls.
+A poll that comes too early brings the same frame again and holds the line meanwhile; one that comes late leaves a busy host less time until
+the frame is overwritten. Each poll tells something of when the next frame is there: not yet when an old frame was answered, and by then
+when a new one was. Frames come one period apart, so that these bounds hold for all later ones, and tell the period as well. They are
+narrowed by asking in their middle until they lie close together; from then on polls are sent at the later one, and the bounds widen slowly
+since no period is for ever. A frame that comes beside its bounds moves them; one far from them is that of a device that does not tick
+evenly, which is asked all the time, and for longer each time that it has seemed to.
+
+Times are those at which polls were sent, since a device answers with what it has then.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
+from typing import Final
 
 from lodestone_core.time import ns_from_s
 
-WINDOW = 8
+EVEN: Final = 16
 """Frames that must have come evenly before polls are held back."""
-EVEN = 0.25
-"""Share of the usual interval by which an interval may differ and still count as even."""
-HOLD = 0.6
-"""Share of the interval after which polling begins again."""
+CLOSE_NS: Final = 1_000_000
+"""Bounds that lie so close together are not narrowed further."""
+LEAST_JITTER_NS: Final = 500_000.0
+"""Frames are never taken to be more even than that."""
+WANDER_NS: Final = 2_000
+"""By how much a period may differ from those before: 80 ppm at 40 Hz."""
+UNEVEN: Final = 0.25
+"""Share of the period by which a frame may come beside its bounds and still count as even."""
+ANEW: Final = 1024
+"""Frames from which the period is told; a host clock that is put right changes it."""
+AGED: Final = 32
+"""Frames after which a lower bound that no poll has confirmed gives way; later a quarter of what has come evenly, and `ANEW` at most."""
+_LONGEST: Final = 4096
+_COUNTS, _LEAP = 1 << 32, 1000
+
+Bounds = tuple[float, float]
 
 
 class Pacing:
-    """Time of the next poll, from when new frames were delivered."""
+    """Time of the next poll. Frame numbers are the device's own, one a handle; None where a handle has none."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_ns = ns_from_s(interval_s)
-        self._sent_ns: deque[int] = deque(maxlen=WINDOW + 1)
         self._numbers: tuple[int | None, ...] = ()
+        self._before_ns = 0  # when it was asked before
+        self._needed = EVEN
+        self._begin(None)
 
     def next_ns(self, sent_ns: int, numbers: tuple[int | None, ...]) -> int:
-        """When to ask again after a poll sent at `sent_ns` was answered with these frame numbers, one a handle."""
-        soon_ns = sent_ns + self._interval_ns
-        if numbers == self._numbers:
-            return soon_ns
-        self._numbers = numbers
-        self._sent_ns.append(sent_ns)
-        period_ns = self._period_ns()
-        return soon_ns if period_ns is None else max(soon_ns, sent_ns + round(HOLD * period_ns))
+        """When to ask again after a poll sent at `sent_ns` was answered with these frame numbers."""
+        soon_ns, between = sent_ns + self._interval_ns, (self._before_ns, sent_ns)
+        step = _step(self._numbers, numbers) if self._numbers else _LEAP
+        self._numbers, self._before_ns = numbers, sent_ns
+        if step >= _LEAP:
+            self._begin(None)
+        elif step:
+            self._learn(step, between)
+            if self._even >= self._needed:
+                return max(soon_ns, self._target_ns())
+        return soon_ns
 
-    def _period_ns(self) -> float | None:
-        """Mean interval between deliveries; None until they have come evenly."""
-        if len(self._sent_ns) <= WINDOW:
-            return None
-        times = list(self._sent_ns)
-        intervals = [after - before for before, after in itertools.pairwise(times)]
-        period_ns = sum(intervals) / len(intervals)
-        # A poll delivers up to one poll late, so single intervals scatter by that much around the device's own.
-        slack_ns = EVEN * period_ns + 2 * self._interval_ns
-        return period_ns if all(abs(interval - period_ns) <= slack_ns for interval in intervals) else None
+    def _begin(self, between: Bounds | None) -> None:
+        """The first frame of an even sequence came between these times; None when that is still to come."""
+        self._first = self._bounds = between or (0, 0)
+        self._even = self._since_first = self._unconfirmed = 0
+        self._least_step, self._jitter_ns = _LEAP, LEAST_JITTER_NS
+        self._period: Bounds | None = None
+
+    def _learn(self, step: int, between: Bounds) -> None:
+        """A frame so many steps after the newest came between these times."""
+        if not any(self._first):
+            self._begin(between)
+            return
+        early, late = bounds = between if self._period is None else self._after(step, self._period)
+        beside_ns = max(between[0] - late, early - between[1], 0.0)
+        if self._period is not None and beside_ns > UNEVEN * self._period[1]:
+            self._needed = min(2 * self._needed, _LONGEST)
+            self._begin(between)
+            return
+        if beside_ns > self._jitter_ns:
+            self._jitter_ns, self._period = beside_ns, None  # it was told as if frames were more even than they are
+        self._unconfirmed = 0 if between[0] >= early else self._unconfirmed + step
+        self._bounds = _narrowed(bounds, between, max(CLOSE_NS, 2.0 * self._jitter_ns))
+        if self._unconfirmed > min(max(AGED, self._even // 4), ANEW):
+            lower = self._bounds[0] - 2.0 * (late - self._bounds[1])
+            self._bounds = max(between[0], lower), self._bounds[1]
+        self._even, self._since_first, self._least_step = self._even + 1, self._since_first + step, min(step, self._least_step)
+        self._period = self._told(self._period)
+        if self._since_first >= ANEW:
+            self._first, self._since_first, self._needed = self._bounds, 0, EVEN
+
+    def _told(self, before: Bounds | None) -> Bounds:
+        """Bounds of the period, by the newest frame and the first."""
+        spread_ns = 2.0 * self._jitter_ns
+        shortest = (self._bounds[0] - self._first[1] - spread_ns) / self._since_first
+        longest = (self._bounds[1] - self._first[0] + spread_ns) / self._since_first
+        if before is None or before[0] > longest or before[1] < shortest:
+            return shortest, longest
+        return max(shortest, before[0]), min(longest, before[1])
+
+    def _after(self, step: int, period: Bounds) -> Bounds:
+        """Bounds of a frame so many steps after the newest."""
+        return self._bounds[0] + step * (period[0] - WANDER_NS), self._bounds[1] + step * (period[1] + WANDER_NS)
+
+    def _target_ns(self) -> int:
+        assert self._period is not None
+        early, late = self._after(self._least_step, self._period)
+        return round(late if late - early < CLOSE_NS else 0.5 * (early + late))
+
+
+def _narrowed(bounds: Bounds, between: Bounds, apart_ns: float) -> Bounds:
+    """What is left of some bounds for a frame that came between two times; at the nearer one, so far apart, where nothing is left."""
+    early, late = max(bounds[0], between[0]), min(bounds[1], between[1])
+    if early <= late:
+        return early, late
+    if between[0] > bounds[1]:
+        return between[0], min(between[1], between[0] + apart_ns)
+    return max(between[0], between[1] - apart_ns), between[1]
+
+
+def _step(before: tuple[int | None, ...], now: tuple[int | None, ...]) -> int:
+    """By how much the newest frame number has grown; a large number where the handles are others or it fell back."""
+    if len(before) != len(now):
+        return _LEAP
+    pairs = zip(before, now, strict=True)
+    return max(((new - old) % _COUNTS for old, new in pairs if old is not None and new is not None), default=0)
