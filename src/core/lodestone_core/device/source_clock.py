@@ -6,7 +6,8 @@ good, come late and are not taken for newer ones. Where every image is late from
 latency which `lodestone calibrate time` finds.
 
 What was taken before the source was open, or came while the host was busy, is late too. So the first images have no stamp, until two were
-equally long under way and none was faster.
+equally long under way and none was faster. A source that is opened again mostly has the same clock still: where its first image fits what
+was known of it, that goes on, and it is stamped at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from typing import Final
+from typing import Final, NamedTuple
 
 from lodestone_core.clock import ClockConfig
 from lodestone_core.device.frame_clock import FrameTime
@@ -28,16 +29,33 @@ _INTERVALS: Final = 9
 _ALIKE_NS: Final = NS_PER_S // 200
 _MOST_UNSETTLED: Final = 8
 _LEAST_SIGMA_NS: Final = 1000
+# A clock that began anew with its source is behind by as long as the source had been open, so one that is behind by less is the same.
+_SAME_NS: Final = NS_PER_S // 4
+_KNOWN_NS: Final = 2 * _SAME_NS
+
+
+class SourceTime(NamedTuple):
+    """What was known of a device's clock when its last image came: host less device, that image's times, and when the fastest one came."""
+
+    offset_ns: int
+    arrived_ns: int
+    device_ns: int
+    least_at_ns: int
 
 
 class SourceClock:
-    """Times of the device in, acquisitions on the clock of the arrivals out. `rate_hz` is what the device promises; 0: not known."""
+    """Times of the device in, acquisitions on the clock of the arrivals out.
 
-    def __init__(self, config: ClockConfig, rate_hz: float) -> None:
+    `rate_hz` is what the device promises, 0 for not known; `before` what was known of it when it was open the last time.
+    """
+
+    def __init__(self, config: ClockConfig, rate_hz: float, before: SourceTime | None = None) -> None:
         self._latency_ns = ns_from_s(config.latency_s)
         self._tolerance_ns = ns_from_s(config.tolerance_s)
         self._nominal_ns = NS_PER_S / rate_hz if rate_hz > 0.0 else 0.0
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self._earlier = before
+        self._first_ns = 0
         self._before: tuple[int, int] | None = None
         self._offset_ns, self._least_at_ns, self._seen = 0, 0, 0
         self._settled = False
@@ -46,6 +64,13 @@ class SourceClock:
     def rate_hz(self) -> float:
         """Rate of the last images by the device's clock (median); 0 before there are three."""
         return NS_PER_S / statistics.median(self._intervals) if len(self._intervals) > 1 else 0.0
+
+    @property
+    def known(self) -> SourceTime | None:
+        """What holds for the next opening of the source; of an earlier one while this one is short."""
+        if self._before is None or not self._settled or self._before[0] - self._first_ns < _KNOWN_NS:
+            return self._earlier
+        return SourceTime(self._offset_ns, *self._before, self._least_at_ns)
 
     def update(self, arrived_ns: int, device_ns: int) -> FrameTime | None:
         """Stamp an image that came at that time (steady), taken at that time of the device.
@@ -64,7 +89,7 @@ class SourceClock:
         """Take the two times in; images lost since the one before, -1 for one without a time of its own."""
         offset_ns, skipped = arrived_ns - device_ns, 0
         if self._before is None:
-            self._offset_ns, self._least_at_ns = offset_ns, arrived_ns
+            self._begin(arrived_ns, device_ns)
         else:
             arrived_before_ns, device_before_ns = self._before
             step_ns = device_ns - device_before_ns
@@ -82,6 +107,18 @@ class SourceClock:
             self._offset_ns = min(offset_ns, allowed_ns)
         self._before = arrived_ns, device_ns
         return skipped
+
+    def _begin(self, arrived_ns: int, device_ns: int) -> None:
+        """The first image: by the clock as it was known, where that goes on."""
+        self._offset_ns, self._least_at_ns, self._first_ns = arrived_ns - device_ns, arrived_ns, arrived_ns
+        earlier = self._earlier
+        if earlier is None or device_ns <= earlier.device_ns:
+            return
+        allowed_ns = earlier.offset_ns + round(_DRIFT * (arrived_ns - earlier.arrived_ns))
+        if abs(self._offset_ns - allowed_ns) < _SAME_NS:
+            self._settled = True
+            if allowed_ns < self._offset_ns:
+                self._offset_ns, self._least_at_ns = allowed_ns, earlier.least_at_ns
 
     def _period_ns(self) -> float:
         return self._nominal_ns or float(statistics.median(self._intervals))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lodestone_core.device.serial_port import SystemClock
+from lodestone_core.device.source_clock import SourceTime
 from lodestone_core.device.video_config import VideoConfig
 from lodestone_core.device.video_source import VideoSource, open_source
 from lodestone_core.device.video_status import VideoCause, VideoCounters, VideoFault, VideoFrame, VideoStage, VideoStatus
@@ -49,6 +50,7 @@ class VideoReader(Worker):
         self._clock = SystemClock(self._stop)
         self._status = VideoStatus()
         self._last_ns = self._clock.now_ns()
+        self._source_time: SourceTime | None = None
 
     @property
     def status(self) -> VideoStatus:
@@ -81,8 +83,8 @@ class VideoReader(Worker):
         """Open and read until a request to stop. Raises VideoFault when the source is lost, EndOfFile at the end of a file."""
         self.counters.openings += 1
         source = self._open(self.config)
+        stream = VideoStream(source, self.config, self._clock, self.counters, self._allocate, self._source_time)
         try:
-            stream = VideoStream(source, self.config, self._clock, self.counters, self._allocate)
             self._last_ns = self._clock.now_ns()
             facts = source.facts
             self._say(stage=VideoStage.STREAM, cause=None, detail="", nominal_rate_hz=stream.promised_hz, notes=facts.notes)
@@ -94,6 +96,7 @@ class VideoReader(Worker):
                 if step.frame is not None:
                     self._on_frame(step.frame)
         finally:
+            self._source_time = stream.source_time
             source.close()
 
     def _say(self, **changes: Any) -> None:

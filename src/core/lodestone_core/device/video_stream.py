@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lodestone_core.device.frame_clock import FrameClock, FrameTime
 from lodestone_core.device.serial_port import Clock
-from lodestone_core.device.source_clock import SourceClock
+from lodestone_core.device.source_clock import SourceClock, SourceTime
 from lodestone_core.device.video_checks import ImageChecks, Look
 from lodestone_core.device.video_config import VideoConfig
 from lodestone_core.device.video_source import VideoSource
@@ -47,14 +47,22 @@ class VideoStream:
     """`step` blocks until the next image is there, or the source's time-out is over."""
 
     def __init__(
-        self, source: VideoSource, config: VideoConfig, clock: Clock, counters: VideoCounters, allocate: Allocate = empty_image
+        self,
+        source: VideoSource,
+        config: VideoConfig,
+        clock: Clock,
+        counters: VideoCounters,
+        allocate: Allocate = empty_image,
+        before: SourceTime | None = None,
     ) -> None:
+        """`before` is what an earlier stream of the same source knew of its clock."""
         self.promised_hz = config.rate_hz or source.facts.rate_hz
         self._source = source
         self._config = config
         self._clock = clock
         self._counters = counters
         self._allocate = allocate
+        self._before = before
         self._frames: FrameClock | SourceClock = FrameClock(config.clock, self.promised_hz)
         self._checks = ImageChecks(config)
         self._ring: list[Image | None] = [None] * config.buffers
@@ -65,6 +73,11 @@ class VideoStream:
     def rate_hz(self) -> float:
         """Images a second of late; 0 while not known."""
         return self._frames.rate_hz
+
+    @property
+    def source_time(self) -> SourceTime | None:
+        """What is known of the source's clock."""
+        return self._frames.known if isinstance(self._frames, SourceClock) else self._before
 
     def step(self) -> Step:
         """The next image. Raises VideoFault when the source is lost, EndOfFile at the end of a file."""
@@ -117,7 +130,7 @@ class VideoStream:
         if isinstance(self._frames, FrameClock):
             if device_ns is None:
                 return self._frames.update(asked_ns, arrived_ns)
-            self._frames = SourceClock(self._config.clock, self.promised_hz)
+            self._frames = SourceClock(self._config.clock, self.promised_hz, self._before)
         return None if device_ns is None else self._frames.update(arrived_ns, device_ns)
 
     def _count(self, look: Look, at: FrameTime | None) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lodestone_core.clock import ClockConfig
 from lodestone_core.device.frame_clock import FrameTime
-from lodestone_core.device.source_clock import SourceClock
+from lodestone_core.device.source_clock import SourceClock, SourceTime
 from lodestone_core.device.video_status import VideoCause, VideoFault
 
 MS = 1_000_000
@@ -118,10 +118,45 @@ def test_half_the_rate_is_measured() -> None:
     assert clock.rate_hz == pytest.approx(5.0)
 
 
+def opened(at_ns: int, images: int, late_ns: int, epoch_ns: int, before: SourceTime | None = None) -> tuple[SourceClock, list[float]]:
+    """A source that is opened at that time: its clock, and the errors (ms) of its images; NaN for one without a stamp."""
+    clock, errors, first = SourceClock(ClockConfig(), 10.0, before), [], -(-at_ns // PERIOD)
+    for n in range(first, first + images):
+        time = clock.update(n * PERIOD + late_ns, epoch_ns + n * PERIOD)
+        errors.append(float("nan") if time is None else (time.stamp_ns - n * PERIOD) / MS)
+    return clock, errors
+
+
+def test_a_clock_that_goes_on_holds_from_the_first_image_on_however_late_all_are() -> None:
+    before, _ = opened(0, 20, 2 * MS, EPOCH)
+    clock, errors = opened(30 * S, 10, 60 * MS, EPOCH, before.known)
+    # The least may have risen by 200 ppm in these 29 s.
+    assert max(errors) < 2.0 + 6.0
+    again, errors = opened(60 * S, 10, 60 * MS, EPOCH, clock.known)
+    assert max(errors) < 2.0 + 12.0 and again.known is not None
+
+
+@pytest.mark.parametrize("open_s", [0.5, 2.0, 60.0])
+def test_a_clock_that_begins_anew_with_each_opening_is_learnt_anew(open_s: float) -> None:
+    images = int(open_s * 10) + 1
+    before, _ = opened(0, images, 2 * MS, 0)
+    began = images * PERIOD + PERIOD // 2
+    _, errors = opened(began, 10, 2 * MS, -began, before.known)
+    assert errors[0] != errors[0] and errors[1:] == pytest.approx([2.0] * 9)
+
+
+def test_a_short_or_wrong_opening_does_not_take_what_was_known() -> None:
+    before, _ = opened(0, 20, 2 * MS, EPOCH)
+    short, errors = opened(3 * S, 1, 2 * MS, EPOCH - 10**6 * S, before.known)
+    assert errors[0] != errors[0] and short.known == before.known
+    _, errors = opened(4 * S, 5, 40 * MS, EPOCH, short.known)
+    assert max(errors) < 2.0 + 0.6
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, S), st.integers(-S, 2 * S)), max_size=60), st.sampled_from([0.0, 0.1, 30.0]))
 def test_whatever_comes_no_stamp_is_newer_than_its_arrival_and_each_is_sure_of_something(steps: list[tuple[int, int]], rate: float) -> None:
-    clock, arrived, device = SourceClock(ClockConfig(), rate), 0, 0
+    clock, arrived, device = SourceClock(ClockConfig(), rate, SourceTime(-S, 0, 0, 0)), 0, 0
     for later, step in steps:
         arrived, device = arrived + later, device + step
         try:
