@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from lodestone_core.errors import InputError
+from lodestone_core.kept_memory import keep_memory
 from lodestone_core.ros.realtime import use_realtime_priority
 
 EXIT_REFUSED = 2
@@ -30,6 +31,7 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
     0 after a signal; 2 and one sentence for an InputError (bad parameters, unreadable calibration). Any other exception
     leaves through here, so that the process ends with a traceback and code 1.
     """
+    keep_memory()
     try:
         warning = use_realtime_priority()
         _init(args)
