@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,9 @@ def setup() -> Outcome:
     return pytest(["-m", "setup", "embedded/test"])
 
 
-STAGES: dict[str, Callable[[], Outcome]] = {"lint": lint, "types": types, "pure": pure, "ros": ros, "setup": setup}
+STAGES: dict[str, Callable[[], Outcome]] = {"lint": lint, "pure": pure, "ros": ros, "types": types, "setup": setup}
+TURNS = (("lint",), ("pure",), ("ros",), ("types", "setup"))
+"""Stages of one turn run side by side: each of these two has use for one core only."""
 
 
 def test_folders() -> list[str]:
@@ -132,17 +135,21 @@ def main() -> int:
     parser.add_argument("--only", choices=STAGES, help="one stage")
     only = parser.parse_args().only
     total, lines = Outcome(), []
-    for name, stage in STAGES.items():
-        if only not in (None, name):
-            continue
-        print(f"== {name}", flush=True)
-        started = time.monotonic()
-        outcome = stage()
-        lines.append(f"{name:8s} {time.monotonic() - started:6.1f} s  {counted(outcome)}")
-        total += outcome
+    for turn in [(only,)] if only else TURNS:
+        print(f"== {' and '.join(turn)}", flush=True)
+        with ThreadPoolExecutor() as side_by_side:
+            for name, (outcome, took_s) in zip(turn, side_by_side.map(timed, turn), strict=True):
+                lines.append(f"{name:8s} {took_s:6.1f} s  {counted(outcome)}")
+                total += outcome
     print("\n".join(["", *lines]))
     print(counted(total))
     return int(total.failed > 0 or total.passed == 0)
+
+
+def timed(name: str) -> tuple[Outcome, float]:
+    """Run one stage; how long it took, s."""
+    started = time.monotonic()
+    return STAGES[name](), time.monotonic() - started
 
 
 if __name__ == "__main__":

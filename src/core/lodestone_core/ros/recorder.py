@@ -19,6 +19,7 @@ from rclpy.subscription import Subscription
 from lodestone_core.bags.qos import qos_from_profile
 from lodestone_core.bags.writer import BagWriter
 from lodestone_core.errors import InputError
+from lodestone_core.kept_memory import reserve_memory
 from lodestone_core.ros.qos import reliable
 
 DISCOVERY_PERIOD_S = 0.1
@@ -63,6 +64,7 @@ class Recorder:
         custom: Mapping[str, str] | None = None,
     ) -> None:
         """`custom` goes into the bag's metadata. Raises InputError when the bag cannot be made."""
+        reserve_memory()
         self._node = node
         self._wanted = frozenset(node.resolve_topic_name(topic) for topic in topics)
         self._without = frozenset(without)
