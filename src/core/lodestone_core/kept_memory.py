@@ -28,7 +28,7 @@ def keep_memory() -> bool:
 
 
 def reserve_memory(megabytes: int = 48) -> None:
-    """Have this much at once, to be used from now on; at most what is kept. What small things break up would else be asked for bit by bit."""
+    """Have this much at once, and at most what is kept: what small things break up of it would else be asked for bit by bit."""
     megabytes = min(megabytes, (_TRIM_BYTES - _PIECE_BYTES) >> 20)
     libc = ctypes.CDLL(None)
     libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
