@@ -6,25 +6,24 @@ import ctypes
 import os
 from typing import Final
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _TRIM_BYTES: Final = 64 << 20
-_MMAP_BYTES: Final = 32 << 20
 _PIECE_BYTES: Final = 16 << 20
+_SETTINGS: Final = {"MALLOC_TRIM_THRESHOLD_": (-1, _TRIM_BYTES), "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_ARENA_MAX": (-8, 1)}
+"""By the variable that says otherwise: parameter of mallopt (malloc.h) and its value."""
 
 
 def keep_memory() -> bool:
-    """Use memory that was freed again, instead of asking the system for zeroed pages each time; whether it is so.
+    """Use memory that was freed again, instead of asking the system for zeroed pages each time; whether the C library does.
 
-    Where the environment says how (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_), or the C library has no mallopt, nothing changes.
     By itself glibc gives the last images back as soon as some of them are freed, and each new one of 3 MB costs 768 page faults: in a
-    subscriber of two such cameras they are half of its processor time.
+    subscriber of two such cameras they are half of its processor time. All threads share one pool, so that none keeps what another needs;
+    call this before there are any. What the environment says holds.
     """
-    if {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys():
-        return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)) and bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES))
+    taken = [mallopt(parameter, value) for name, (parameter, value) in _SETTINGS.items() if name not in os.environ]
+    return all(taken)
 
 
 def reserve_memory(megabytes: int = 48) -> None:

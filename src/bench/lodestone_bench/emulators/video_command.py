@@ -22,6 +22,7 @@ from lodestone_bench.world.epoch import WorldClock, join_world
 from lodestone_bench.world.sections import read_world
 from lodestone_core.config import load_config
 from lodestone_core.errors import InputError
+from lodestone_core.kept_memory import keep_memory, reserve_memory
 from lodestone_core.yaml_file import read_yaml
 
 
@@ -56,10 +57,12 @@ def serve(
     `make` is VideoEmulator, or a kind of it that understands further requests.
     """
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    keep_memory()
     try:
         if options.send is not None:
             return send_text(options.control, options.send)
         emulator = _emulator(options, devices, make)
+        reserve_memory()  # behind the preparation, which may give back what it had
         for number in (signal.SIGINT, signal.SIGTERM):  # before there is a path that a signal could leave behind
             signal.signal(number, lambda *_: emulator.stop())
         emulator.open()

@@ -18,20 +18,23 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from lodestone_core.errors import InputError
-from lodestone_core.kept_memory import keep_memory
+from lodestone_core.kept_memory import keep_memory, reserve_memory
 from lodestone_core.ros.realtime import use_realtime_priority
 
 EXIT_REFUSED = 2
 _QUIT = b"\0"
 
 
-def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+def run(make_node: Callable[[], Node], args: Sequence[str] | None = None, reserve_mb: int = 0) -> int:
     """Make the node, spin it in one thread until SIGINT or SIGTERM, close it in order; the exit code of the process.
+
+    `reserve_mb` of memory are had at once: for a node of images, which would take it bit by bit.
 
     0 after a signal; 2 and one sentence for an InputError (bad parameters, unreadable calibration). Any other exception
     leaves through here, so that the process ends with a traceback and code 1.
     """
     keep_memory()
+    reserve_memory(reserve_mb)
     try:
         warning = use_realtime_priority()
         _init(args)

@@ -139,7 +139,7 @@ class StereoNode(LodestoneNode[StereoConfig]):
 
 def main() -> int:
     """Run the node until it is told to stop."""
-    return run(StereoNode)
+    return run(StereoNode, reserve_mb=48)
 
 
 if __name__ == "__main__":
