@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from lodestone_cli.calibrate import calibrate
 from lodestone_core.errors import InputError
+from lodestone_core.kept_memory import keep_memory
 
 INPUT_ERROR = 2
 
@@ -19,6 +20,7 @@ class _OneSentenceErrors(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """As in click; InputError becomes the sentence."""
+        keep_memory()  # before there are threads, each with a pool of its own
         try:
             return super().invoke(ctx)
         except InputError as error:

@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image
 
 from lodestone_bench.emulators.pixel_code import PixelCode, read_code
 from lodestone_bench.world.epoch import WorldClock
-from lodestone_core.kept_memory import keep_memory, reserve_memory
+from lodestone_core.kept_memory import reserve_memory
 from lodestone_core.ros import qos
 from lodestone_core.ros.realtime import use_realtime_priority
 
@@ -117,7 +117,6 @@ class ImageProbe:
 @contextmanager
 def image_probe(topics: Sequence[str], clock: WorldClock) -> Iterator[ImageProbe]:
     """A probe on the DDS domain of the environment, as urgent as the nodes it listens to: waiting behind them is no latency of theirs."""
-    keep_memory()
     reserve_memory()
     usual = os.sched_getscheduler(0), os.sched_getparam(0)
     use_realtime_priority()

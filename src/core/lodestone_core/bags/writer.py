@@ -14,6 +14,7 @@ from mcap.writer import CompressionType, Writer
 from rosbags.interfaces import Qos
 
 from lodestone_core.bags.metadata import TopicEntry, write_metadata
+from lodestone_core.bags.packed_index import pack_index
 from lodestone_core.bags.qos import plain_qos
 from lodestone_core.bags.typestore import message_types
 from lodestone_core.errors import InputError
@@ -68,6 +69,7 @@ class BagWriter:
             self._stream = (self.path / self._file_name).open("xb")
             # Not compressed: LZ4 doubles the work for images and leaves out a thousandth of them.
             self._mcap: Any = Writer(self._stream, chunk_size=MAX_CHUNK_BYTES, compression=CompressionType.NONE)
+            pack_index(self._mcap)
             self._mcap.start(profile="ros2", library="lodestone")
             self._stream.flush()
             self._write_metadata()
