@@ -6,7 +6,7 @@ import ctypes
 import os
 from typing import Final
 
-_TRIM_BYTES: Final = 64 << 20
+_TRIM_BYTES: Final = 256 << 20
 _PIECE_BYTES: Final = 16 << 20
 _SETTINGS: Final = {"MALLOC_TRIM_THRESHOLD_": (-1, _TRIM_BYTES), "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_ARENA_MAX": (-8, 1)}
 """By the variable that says otherwise: parameter of mallopt (malloc.h) and its value."""

@@ -7,11 +7,13 @@ narrowed by asking in their middle until they lie close together; from then on p
 since no period is for ever. A frame that comes beside its bounds moves them; one far from them is that of a device that does not tick
 evenly, which is asked all the time, and for longer each time that it has seemed to.
 
-Times are those at which polls were sent, since a device answers with what it has then.
+A device answers with what it has when a poll comes in: not before it was sent, and not after its reply came less what the fastest way there
+and back took. So much is certain on a host that may stand still at any moment.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from lodestone_core.time import ns_from_s
@@ -29,7 +31,9 @@ UNEVEN: Final = 0.25
 ANEW: Final = 1024
 """Frames from which the period is told; a host clock that is put right changes it."""
 AGED: Final = 32
-"""Frames after which a lower bound that no poll has confirmed gives way; later a quarter of what has come evenly, and `ANEW` at most."""
+"""Frames after which a lower bound that no poll has confirmed gives way; later a quarter of what has come evenly, and `OLD` at most."""
+OLD: Final = 256
+_FASTEST_OF: Final = 256
 _LONGEST: Final = 4096
 _COUNTS, _LEAP = 1 << 32, 1000
 
@@ -43,12 +47,14 @@ class Pacing:
         self._interval_ns = ns_from_s(interval_s)
         self._numbers: tuple[int | None, ...] = ()
         self._before_ns = 0  # when it was asked before
+        self._took_ns: deque[int] = deque(maxlen=_FASTEST_OF)
         self._needed = EVEN
         self._begin(None)
 
-    def next_ns(self, sent_ns: int, numbers: tuple[int | None, ...]) -> int:
-        """When to ask again after a poll sent at `sent_ns` was answered with these frame numbers."""
-        soon_ns, between = sent_ns + self._interval_ns, (self._before_ns, sent_ns)
+    def next_ns(self, sent_ns: int, came_ns: int, numbers: tuple[int | None, ...]) -> int:
+        """When to ask again after a poll sent at `sent_ns` was answered, by a reply that was whole at `came_ns`, with these numbers."""
+        self._took_ns.append(came_ns - sent_ns)
+        soon_ns, between = sent_ns + self._interval_ns, (self._before_ns, came_ns - min(self._took_ns))
         step = _step(self._numbers, numbers) if self._numbers else _LEAP
         self._numbers, self._before_ns = numbers, sent_ns
         if step >= _LEAP:
@@ -81,9 +87,10 @@ class Pacing:
             self._jitter_ns, self._period = beside_ns, None  # it was told as if frames were more even than they are
         self._unconfirmed = 0 if between[0] >= early else self._unconfirmed + step
         self._bounds = _narrowed(bounds, between, max(CLOSE_NS, 2.0 * self._jitter_ns))
-        if self._unconfirmed > min(max(AGED, self._even // 4), ANEW):
-            lower = self._bounds[0] - 2.0 * (late - self._bounds[1])
-            self._bounds = max(between[0], lower), self._bounds[1]
+        narrowed_ns = late - self._bounds[1]
+        if narrowed_ns > 0.0 and self._unconfirmed > min(max(AGED, self._even // 4), OLD):
+            self._bounds = max(between[0], self._bounds[0] - 2.0 * narrowed_ns), self._bounds[1]
+            self._period = None
         self._even, self._since_first, self._least_step = self._even + 1, self._since_first + step, min(step, self._least_step)
         self._period = self._told(self._period)
         if self._since_first >= ANEW:

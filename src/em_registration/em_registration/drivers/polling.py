@@ -60,7 +60,7 @@ class Poller:
         reply = answer.reply
         if isinstance(reply, Measurement):
             self._bad = self._silent = 0
-            self._next_ns = self._pacing.next_ns(answer.sent_ns, tuple(reading.frame for reading in reply.readings))
+            self._next_ns = self._pacing.next_ns(answer.sent_ns, answer.last_byte_ns, tuple(reading.frame for reading in reply.readings))
             return reply, answer
         if isinstance(reply, ResetDone):
             raise DriverFault(Cause.REFUSED, "the device has reset itself")
