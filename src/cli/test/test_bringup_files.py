@@ -23,6 +23,7 @@ from lodestone_cli.launch_file.keys import jazzy_keys
 from lodestone_core.config import REQUIRED, Option, load_config, options
 from lodestone_core.config_option import plain
 from lodestone_core.errors import InputError
+from lodestone_core.kept_memory import SETTINGS
 from lodestone_guidance.config import AuthorityConfig
 from lodestone_guidance.rig import parse_frames, poses_from_root
 from us_motion.drivers.config import ArmConfig
@@ -184,6 +185,11 @@ def test_threads_are_one_unless_asked_for_under_ros2_launch_too(installed: Calla
     for given, threads in (({}, "1"), ({"threads": "2"}, "2")):
         for spec in installed("em.launch.yaml", **given).processes:
             assert {spec.environment[name] for name in THREAD_VARIABLES} == {threads}
+
+
+def test_what_a_launch_file_says_of_memory_is_what_a_node_does_by_itself(installed: Callable[..., Plan]) -> None:
+    for spec in installed("em.launch.yaml").processes:
+        assert {name: spec.environment[name] for name in SETTINGS} == {name: str(value) for name, (_, value) in SETTINGS.items()}
 
 
 def test_the_array_in_simulation_is_the_same_driver_on_the_emulators_port(installed: Callable[..., Plan]) -> None:

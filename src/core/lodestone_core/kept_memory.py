@@ -8,7 +8,9 @@ from typing import Final
 
 _TRIM_BYTES: Final = 256 << 20
 _PIECE_BYTES: Final = 16 << 20
-_SETTINGS: Final = {"MALLOC_TRIM_THRESHOLD_": (-1, _TRIM_BYTES), "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_ARENA_MAX": (-8, 1)}
+IMAGES_MB: Final = 48
+"""What two cameras of 3 MB need at most, with what waits for a slow reader."""
+SETTINGS: Final = {"MALLOC_TRIM_THRESHOLD_": (-1, _TRIM_BYTES), "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_ARENA_MAX": (-8, 1)}
 """By the variable that says otherwise: parameter of mallopt (malloc.h) and its value."""
 
 
@@ -19,14 +21,14 @@ def keep_memory() -> bool:
     subscriber of two such cameras they are half of its processor time. All threads share one pool, so that none keeps what another needs;
     call this before there are any. What the environment says holds.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None:
         return False
-    taken = [mallopt(parameter, value) for name, (parameter, value) in _SETTINGS.items() if name not in os.environ]
+    taken = [mallopt(parameter, value) for name, (parameter, value) in SETTINGS.items() if name not in os.environ]
     return all(taken)
 
 
-def reserve_memory(megabytes: int = 48) -> None:
+def reserve_memory(megabytes: int = IMAGES_MB) -> None:
     """Have this much at once, and at most what is kept: what small things break up of it would else be asked for bit by bit."""
     megabytes = min(megabytes, (_TRIM_BYTES - _PIECE_BYTES) >> 20)
     libc = ctypes.CDLL(None)

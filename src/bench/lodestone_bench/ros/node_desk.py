@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -20,6 +21,7 @@ from rclpy.qos import QoSProfile
 from lodestone_bench.emulators.control import send_request
 from lodestone_core.ros import qos
 
+KNOWN_S: Final = 20.0
 SOCKET_S: Final = 60.0
 """An emulator may draw a patient before it opens its control socket."""
 
@@ -71,6 +73,16 @@ class NodeDesk:
             assert time.monotonic() - began_s < limit_s, {name: status.message for name, status in self.reports.items()}
             self.executor.spin_once(timeout_sec=0.05)
         return time.monotonic() - began_s
+
+    def wait_until_known(self, node: str) -> None:
+        """Until a node of another process knows this desk: it learns of all endpoints in their order, of the one for its answer last."""
+        client, answer = self.test.create_client(GetParameters, f"{node}/get_parameters"), None
+        end_s = time.monotonic() + KNOWN_S
+        while answer is None or not answer.done():
+            assert time.monotonic() < end_s, f"{node} does not answer"
+            if client.wait_for_service(0.1):
+                answer = client.call_async(GetParameters.Request(names=["use_sim_time"]))
+                self.executor.spin_until_future_complete(answer, 0.5)
 
     def pause(self, seconds: float) -> None:
         """Take in what comes for a while."""

@@ -11,14 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
 import serial
 from geometry_msgs.msg import PoseStamped
-from rcl_interfaces.srv import GetParameters
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from std_msgs.msg import Empty
 
+from lodestone_bench.ros.node_desk import NodeDesk, desks
 from lodestone_bench.world.config import default_script
 from lodestone_bench.world.export import write_recordings
 from lodestone_bench.world.scripted import ScriptedWorld
@@ -28,52 +25,25 @@ from lodestone_core.ros import qos
 pytestmark = pytest.mark.ros
 
 
-class Listener:
-    """Counts what the node publishes."""
+class Listener(NodeDesk):
+    """Hears what the node publishes."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.poses: list[PoseStamped] = []
         self.arrivals_ns: list[int] = []
-        self.finished = 0
-        self.node = Node("listener")
-        self.node.create_subscription(PoseStamped, "reference/measured_cp", self._on_pose, qos.DEVICE)
-        self.node.create_subscription(Empty, "recording/finished", self._on_finished, qos.latched())
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-
-    def spin_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Spin until it holds, or fail."""
-        end_s = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < end_s, "it did not happen in time"
-            self._executor.spin_once(timeout_sec=0.02)
-
-    def wait_until_heard(self) -> None:
-        """Until the node knows this listener. It reads of all endpoints in their order, that of its answers last."""
-        client = self.node.create_client(GetParameters, "recording/get_parameters")
-        end_s = time.monotonic() + 20.0
-        answer = None
-        while answer is None or not answer.done():
-            assert time.monotonic() < end_s, "the node does not answer"
-            if client.wait_for_service(0.1):
-                answer = client.call_async(GetParameters.Request(names=["tools"]))
-                self._executor.spin_until_future_complete(answer, 0.5)
+        self.test.create_subscription(PoseStamped, "reference/measured_cp", self._on_pose, qos.DEVICE)
+        self.finished = self.hear(Empty, "recording/finished", qos.latched())
 
     def _on_pose(self, message: PoseStamped) -> None:
         self.arrivals_ns.append(time.time_ns())
         self.poses.append(message)
 
-    def _on_finished(self, message: Empty) -> None:
-        self.finished += 1
-
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
-    rclpy.init()
-    listener = Listener()
-    yield listener
-    listener.node.destroy_node()
-    rclpy.try_shutdown()
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    with desks(Listener) as make:
+        yield make(tmp_path)
 
 
 @pytest.fixture
@@ -116,14 +86,13 @@ def test_the_optical_track_is_played_on_the_clock_of_the_em_recording(
     write_recordings(ScriptedWorld(default_script(2)), 3.0, em, optical)
     link = tmp_path / "line"
     process = start(port_link=link, em_recording=em, optical_recording=optical, exit_when_finished=True)
-    listener.spin_until(link.exists, 10.0)
-    listener.wait_until_heard()
-    waiting_s = time.monotonic() + 0.2
-    listener.spin_until(lambda: time.monotonic() > waiting_s, 1.0)
+    listener.wait(link.exists)
+    listener.wait_until_known("recording")
+    listener.pause(0.2)
     assert not listener.poses, "nothing plays before the driver starts"
     begun_ns = start_tracking(link)
     track = read_optical_tracking(optical)
-    listener.spin_until(lambda: listener.finished > 0 and len(listener.poses) >= len(track.stamps_ns), 10.0)
+    listener.wait(lambda: bool(listener.finished) and len(listener.poses) >= len(track.stamps_ns))
     first_ns = int(read_em_tracking(em)[0].stamps_ns[0])
     assert len(listener.poses) == len(track.stamps_ns) == 24
     shifts_ns = np.array([stamp_ns(message) for message in listener.poses]) - begun_ns - (track.stamps_ns - first_ns)
@@ -144,10 +113,10 @@ def test_without_a_recording_the_scripted_world_is_played_until_a_signal(
     link = tmp_path / "line"
     process = start(port_link=link, tools=3)
     start_tracking(link)
-    listener.spin_until(lambda: len(listener.poses) >= 3, 10.0)
+    listener.wait(lambda: len(listener.poses) >= 3, 10.0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(5.0) == 0
-    assert not link.is_symlink() and listener.finished == 0
+    assert not link.is_symlink() and not listener.finished
 
 
 def test_a_recording_that_cannot_be_read_ends_the_node_with_a_sentence(

@@ -14,7 +14,6 @@ from rclpy.executors import SingleThreadedExecutor
 
 from lodestone_bench.world.epoch import WorldClock
 from lodestone_cli.ros.image_probe import ImageProbe
-from lodestone_core.kept_memory import reserve_memory
 from lodestone_core.ros.realtime import use_realtime_priority
 from lodestone_core.ros.record_node import RecordConfig
 from lodestone_core.ros.recorder import Recorder
@@ -54,7 +53,6 @@ class BenchListener:
 @contextmanager
 def bench_listener(bag: Path, images: Sequence[str], clock: WorldClock, *, record_images: bool) -> Iterator[BenchListener]:
     """A listener on the DDS domain of the environment that records into the new `bag`, whole when this ends."""
-    reserve_memory()
     usual = os.sched_getscheduler(0), os.sched_getparam(0)
     if not record_images:  # a recorder runs as usual; who only counts is as urgent as the nodes, lest what it misses is called their loss
         use_realtime_priority()

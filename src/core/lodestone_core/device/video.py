@@ -83,20 +83,19 @@ class VideoReader(Worker):
         """Open and read until a request to stop. Raises VideoFault when the source is lost, EndOfFile at the end of a file."""
         self.counters.openings += 1
         source = self._open(self.config)
-        stream = VideoStream(source, self.config, self._clock, self.counters, self._allocate, self._source_time)
         try:
+            stream = VideoStream(source, self.config, self._clock, self.counters, self._allocate, self._source_time)
             self._last_ns = self._clock.now_ns()
             facts = source.facts
             self._say(stage=VideoStage.STREAM, cause=None, detail="", nominal_rate_hz=stream.promised_hz, notes=facts.notes)
             while not self._stop.is_set():
                 step = stream.step()
-                self._last_ns, self.rate_hz = step.arrived_ns, stream.rate_hz
+                self._last_ns, self.rate_hz, self._source_time = step.arrived_ns, stream.rate_hz, stream.source_time
                 cause, detail = step.trouble or (None, "")
                 self._say(cause=cause, detail=detail, width=step.width, height=step.height)
                 if step.frame is not None:
                     self._on_frame(step.frame)
         finally:
-            self._source_time = stream.source_time
             source.close()
 
     def _say(self, **changes: Any) -> None:

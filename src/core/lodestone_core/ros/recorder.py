@@ -64,7 +64,7 @@ class Recorder:
         custom: Mapping[str, str] | None = None,
     ) -> None:
         """`custom` goes into the bag's metadata. Raises InputError when the bag cannot be made."""
-        reserve_memory()
+        reserve_memory()  # for images, which wait beside one another while the disk is slow
         self._node = node
         self._wanted = frozenset(node.resolve_topic_name(topic) for topic in topics)
         self._without = frozenset(without)

@@ -23,6 +23,7 @@ from lodestone_core.device.video import VideoReader
 from lodestone_core.device.video_config import VideoConfig
 from lodestone_core.device.video_status import VideoFrame, VideoStatus
 from lodestone_core.errors import InputError
+from lodestone_core.kept_memory import IMAGES_MB
 from lodestone_core.ros import qos
 from lodestone_core.ros.conversions import header_to_msg, stamp_to_msg
 from lodestone_core.ros.images import ImageSender, PixelMemory
@@ -139,7 +140,7 @@ class StereoNode(LodestoneNode[StereoConfig]):
 
 def main() -> int:
     """Run the node until it is told to stop."""
-    return run(StereoNode, reserve_mb=48)
+    return run(StereoNode, reserve_mb=IMAGES_MB)
 
 
 if __name__ == "__main__":
