@@ -117,6 +117,26 @@ def test_a_host_clock_that_is_put_right_loses_no_frame() -> None:
     assert np.percentile(age_ns[8500:], 95) < 3.0 * MS
 
 
+@pytest.mark.parametrize("apart_ms", [2.0, 12.5, 20.0])
+@pytest.mark.parametrize("counts_apart", [0, 7])
+def test_handles_that_are_not_measured_at_once_are_both_fetched_soon_after_their_frames(apart_ms: float, counts_apart: int) -> None:
+    """The line of stamps runs under the fastest: each handle has to be fetched at once now and then."""
+    pacing, now_ns, random = Pacing(0.005), 0.0, np.random.default_rng(1)
+    seen: list[int] = []
+    ages_ns: list[float] = []
+    while now_ns < 60_000 * MS:
+        since_ns = now_ns - apart_ms * MS
+        first, second = int(now_ns // (25 * MS)), int(since_ns // (25 * MS))
+        if second >= 0 and (not seen or second != seen[-1]):
+            seen.append(second)
+            ages_ns.append(since_ns - second * 25 * MS)
+        came_ns = now_ns + 8.3 * MS
+        next_ns = pacing.next_ns(int(now_ns), int(came_ns), (first, max(second, 0) + counts_apart))
+        now_ns = max(came_ns, next_ns) + abs(random.normal(0.0, 0.3 * MS))
+    assert seen == list(range(len(seen)))
+    assert all(min(ages_ns[at : at + 200]) < 0.5 * MS for at in range(100, len(ages_ns) - 200, 50))
+
+
 def test_frames_that_come_at_random_are_asked_for_all_the_time() -> None:
     apart_ns = np.random.default_rng(1).uniform(10.0 * MS, 45.0 * MS, 3000)
     seen, _, polls = Device(np.cumsum(apart_ns)).run()
