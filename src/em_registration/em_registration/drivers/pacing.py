@@ -5,8 +5,8 @@ the frame is overwritten. Each poll tells something of when the next frame is th
 when a new one was. Frames come one period apart, so that these bounds hold for all later ones, and tell the period as well. They are
 narrowed by asking in their middle until they lie close together; from then on polls are sent at the later one, and the bounds widen slowly
 since no period is for ever. A frame that comes beside its bounds moves them; one far from them is that of a device that does not tick
-evenly, which is asked all the time, and for longer each time that it has seemed to. So is one whose handles are not of one frame: asked once
-for both, the frames of all but one of them would come late by the same time each, and nothing could tell that from their stamps.
+evenly, which is asked all the time, and for longer each time that it has seemed to. So is one whose handles are not of one frame: asked
+once for both, the frames of all but one of them would come late by the same time each, and nothing could tell that from their stamps.
 
 A device answers with what it has when a poll comes in: not before it was sent, and not after its reply came less what the fastest way there
 and back took. So much is certain on a host that may stand still at any moment.
