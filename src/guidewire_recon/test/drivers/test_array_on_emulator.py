@@ -22,6 +22,7 @@ from lodestone_core.device.faults import Cause
 from lodestone_core.device.stream import replay
 
 array_records = pytest.importorskip("lodestone_bench.emulators.array_records")
+from lodestone_bench.emulators import control  # noqa: E402
 from lodestone_bench.emulators.array_config import ArrayConfig  # noqa: E402
 from lodestone_bench.emulators.array_truth import ArrayTruth  # noqa: E402
 from lodestone_bench.emulators.stream_device import StreamDevice  # noqa: E402
@@ -40,7 +41,8 @@ class Desk:
     def __init__(self, folder: Path, array: dict[str, Any], driver: dict[str, Any]) -> None:
         config = load_config(ArrayConfig, array)
         records = array_records.ArrayRecords(ArrayTruth(config, 0), Earth(), time.monotonic)
-        self.device = StreamDevice(records, config.device, time.monotonic, folder / "line")
+        self.control = folder / "control"
+        self.device = StreamDevice(records, config.device, time.monotonic, folder / "line", self.control)
         self.device.open()
         self.thread = Thread(target=self.device.run)
         self.thread.start()
@@ -67,7 +69,8 @@ class Desk:
         return self.wait(lambda: len(self.samples) >= wanted)
 
     def do(self, name: str, **fields: Any) -> None:
-        self.device.request({"do": name, **fields})
+        answer = control.send_request(self.control, do=name, **fields)
+        assert answer["ok"], answer
 
     def close(self) -> None:
         self.driver.stop()

@@ -85,10 +85,11 @@ def test_video_over_a_socket_stalls_and_comes_again(tmp_path: Path) -> None:
     pattern = pytest.importorskip("lodestone_bench.emulators.moving_pattern")
     device = pytest.importorskip("lodestone_bench.emulators.video_emulator")
     config = pytest.importorskip("lodestone_bench.emulators.video_config")
+    control = pytest.importorskip("lodestone_bench.emulators.control")
     url = f"unix:{tmp_path}/video"
     video = server.VideoServer(pattern.MovingPattern(256, 256), url, config.VideoConfig(rate_hz=8.0))
     begun = time.monotonic()
-    emulator = device.VideoEmulator({"xray": video}, lambda: time.monotonic() - begun)
+    emulator = device.VideoEmulator({"xray": video}, lambda: time.monotonic() - begun, tmp_path / "control")
     emulator.open()
     thread = threading.Thread(target=emulator.run)
     thread.start()
@@ -98,15 +99,15 @@ def test_video_over_a_socket_stalls_and_comes_again(tmp_path: Path) -> None:
     try:
         wait(lambda: len(frames) > 3)
         assert frames[-1].header.size_px == (256, 256) and not frames[-1].is_dicom
-        emulator.request({"do": "stall", "for_s": 1.0})
+        assert control.send_request(tmp_path / "control", do="stall", for_s=1.0)["ok"]
         wait(lambda: "no image" in source.status.problem or "silent" in source.status.problem)
         seen = len(frames)
         wait(lambda: len(frames) > seen + 3 and not source.status.problem)
-        emulator.request({"do": "freeze", "for_s": 1.5})
+        assert control.send_request(tmp_path / "control", do="freeze", for_s=1.5)["ok"]
         wait(lambda: "last picture is held" in source.status.note)
         assert not source.status.problem
         wait(lambda: not source.status.note)
-        emulator.request({"do": "black"})
+        assert control.send_request(tmp_path / "control", do="black")["ok"]
         wait(lambda: bool(frames[-1].header.problems))
         assert "black" in frames[-1].header.problems[0]
     finally:
