@@ -70,6 +70,8 @@ def summary(node: PlayerNode) -> str:
     """What went out, and how punctual it was."""
     played = node.played
     text = f"{played.messages} messages of {len(node.topics)} topics"
+    if played.not_taken:
+        text += f"; a reader has not acknowledged all of {', '.join(played.not_taken)}"
     if played.late:
         return f"{text}; {played.late} went out late, at worst by {1e3 * played.latest_s:.0f} ms: this machine is too slow for that rate"
     return f"{text}, all on time (at worst {1e3 * played.latest_s:.1f} ms late)"

@@ -22,6 +22,8 @@ from lodestone_core.ros.run import run
 
 _STATUS_PERIOD_S = 0.2
 _SPIN_S = 0.0005
+_TAKEN_WITHIN_S = 8.0
+"""Two heartbeats of the middleware, by which a reader asks for what it missed, and time to send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class _Turns:
     def _play(node: PlayerNode, options: ReplayOptions) -> Iterator[float]:
         yield from node.wait_for_readers(options.wait_s)
         yield from node.play(loop=options.loop)
+        yield from node.wait_until_taken(_TAKEN_WITHIN_S)
 
     def _turn(self) -> None:
         wait_s = next(self._steps, None)

@@ -44,6 +44,8 @@ class Played:
     latest_s: float = 0.0
     bag_s: float = 0.0
     laps: int = 0
+    not_taken: tuple[str, ...] = ()
+    """Topics of which a reliable reader had not acknowledged everything by the end."""
 
 
 class PlayerNode(Node):
@@ -95,6 +97,18 @@ class PlayerNode(Node):
             self.played.laps += 1
             if not loop:
                 return
+
+    def wait_until_taken(self, limit_s: float) -> Iterator[float]:
+        """Yields, with the time to wait, until reliable readers have acknowledged all that went out, or the limit is over.
+
+        What a reader has not taken is lost with the player: it lies in the player's memory.
+        """
+        end_s = time.monotonic() + limit_s
+        while True:
+            self.played.not_taken = tuple(t for t, publisher in self._offered.items() if not publisher.wait_for_all_acked(Duration()))
+            if not self.played.not_taken or time.monotonic() >= end_s:
+                return
+            yield 0.01
 
     def _lap(self) -> Iterator[float]:
         start_ns = self._span_ns[0] + round(self._start_s * NS_PER_S)

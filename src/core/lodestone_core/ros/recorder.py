@@ -49,8 +49,9 @@ class Recorder:
     """Records `topics` (all visible ones when empty) into the new bag directory `path` until finish(), as a part of a node.
 
     Topics that appear later are joined. A topic is read as its publishers offer it: reliable if all do, and with what they keep
-    for late joiners if all do. The log time is the arrival in the middleware, the publish time that of the sender. Topics of the types
-    `without` (package/msg/Name), and those that a pattern of `exclude` (/name/*/name) fits, are left out.
+    for late joiners if all do. The log time is the arrival in the middleware, the publish time what it says of the sender (Fast DDS
+    2.14 says the arrival again). Topics of the types `without` (package/msg/Name), and those that a pattern of `exclude`
+    (/name/*/name) fits, are left out.
     """
 
     def __init__(
