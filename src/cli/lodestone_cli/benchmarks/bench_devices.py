@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from lodestone_cli.benchmarks.bag_counts import Counted, images_in, numbers_in
 from lodestone_cli.benchmarks.bench_pictures import bench_at_a_glance, memory_over_time
+from lodestone_cli.benchmarks.machine_watch import Stall, machine_watch
 from lodestone_cli.benchmarks.process_memory import idle_load_percent
 from lodestone_cli.benchmarks.process_watch import Load, ProcessWatch
 from lodestone_cli.benchmarks.whole_bench import RATE_HZ, WholeBench, whole_bench
@@ -27,6 +28,11 @@ SERIAL = {"aurora/tools": "frame_number", "magnetometers/array_raw": "sequence",
 CAMERAS = ("stereo/left/image_raw", "stereo/right/image_raw")
 IMAGE_HZ = {"stereo": 10.0, "ultrasound": 30.0, "xray": 8.0}
 START_S = 90.0
+WITNESS = (
+    "machine_stalled: time in which this machine ran not even a process that goes before all others, n times. What the Aurora had in "
+    "that time is lost to any driver here, since it is polled; it counts as lost all the same. The other devices' lines keep it."
+)
+NO_WITNESS = "No process may go before others here (real-time priority): whether the machine stood still cannot be told."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
     bag = out / "bag"
     shutil.rmtree(bag, ignore_errors=True)
     images = [*CAMERAS, "ultrasound/image_raw", *(() if "xray" in config.off else ("xray/image_raw",))]
-    with whole_bench(out, config.off, config.tools) as bench:
+    with machine_watch() as machine, whole_bench(out, config.off, config.tools) as bench:
         clock = bench.clock()
         with bench_listener(bag, images, clock, record_images=config.record_images) as listener:
             wait_for_all(bench, listener, [*SERIAL, *images])
@@ -56,6 +62,7 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
             began_ns, watch = time.time_ns(), measured(bench, listener, config, progress)
             missed = {name: count - before[name] for name, count in not_taken(bench, config).items()}
             counts: dict[str, Any] = {} if listener.probe is None else dict(listener.probe.counts)
+            stalls = machine.stalls(began_ns)
     found = {topic: numbers_in(bag, topic, field, began_ns) for topic, field in SERIAL.items()}
     if config.record_images:
         counts = dict(images_in(bag, images, began_ns, clock))
@@ -66,10 +73,12 @@ def run(protocol: Mapping[str, Any], inputs: Mapping[str, Path], out: Path, prog
         *image_rows(counts, case, config.duration_s),
         *load_rows(watch.loads(), case),
         *(Row("live", f"{case}: {name}", "images_not_taken", float(count), "", 1) for name, count in missed.items()),
+        *stall_rows(stalls, case),
         Row("live", case, "idle_load", load, "%", 1),
     ]
     pictures = [memory_over_time(out / "memory.png", watch), bench_at_a_glance(out / "bench.png", {})]
-    return conclude(protocol, inputs, rows, [process_table(watch.loads())], pictures)
+    tables = [process_table(watch.loads()), gap_table(found, stalls, began_ns)]
+    return conclude(protocol, inputs, rows, tables, pictures, notes=[NO_WITNESS if stalls is None else WITNESS])
 
 
 def wait_for_all(bench: WholeBench, listener: BenchListener, topics: list[str]) -> None:
@@ -133,6 +142,29 @@ def load_rows(loads: list[Load], case: str) -> list[Row]:
         Row("live", case, "cpu_sum", sum(load.cpu_percent for load in loads), "%", len(loads)),
         Row("live", case, "memory_growth", max(load.growth_mb for load in loads), "MB", len(loads)),
     ]
+
+
+def stall_rows(stalls: Sequence[Stall] | None, case: str) -> list[Row]:
+    """How long, and how often, the machine stood still; nothing where nobody can tell."""
+    lengths_s = [stall.length_s for stall in stalls or ()]
+    if stalls is None:
+        return []
+    return [
+        Row("live", case, "machine_stalled", sum(lengths_s), "s", len(lengths_s)),
+        Row("live", case, "machine_stalled_longest", 1e3 * max(lengths_s, default=0.0), "ms", len(lengths_s)),
+    ]
+
+
+def gap_table(found: Mapping[str, Counted], stalls: Sequence[Stall] | None, began_ns: int) -> Table:
+    """Where records are missing, and how long the machine stood still meanwhile."""
+    header = ("topic", "at (s)", "gap (ms)", "records lost", "machine stood still meanwhile (ms)")
+    lines = []
+    for topic, each in found.items():
+        for begin_ns, end_ns, lost in each.gaps:
+            still_s = sum(stall.length_s for stall in stalls or () if stall.touches(begin_ns, end_ns))
+            still = "not known" if stalls is None else round(1e3 * still_s, 1)
+            lines.append((topic, round((begin_ns - began_ns) * 1e-9, 2), round((end_ns - begin_ns) * 1e-6, 1), lost, still))
+    return Table("gaps", "Records lost", header, tuple(lines))
 
 
 def process_table(loads: list[Load]) -> Table:
