@@ -32,7 +32,7 @@ class PixelMemory:
 
     def allocate(self, shape: tuple[int, int]) -> Pixels:
         """Memory for an image (height, width)."""
-        data = array("B", bytes(shape[0] * shape[1]))
+        data = array("B", b"\0") * (shape[0] * shape[1])  # array("B", bytes(n)) would have the image twice for a moment
         image = np.frombuffer(data, np.uint8).reshape(shape)
         self._pieces.append((image, data))
         return image
