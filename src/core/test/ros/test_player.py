@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -136,43 +132,6 @@ def test_bag_in_is_bag_out_at_its_own_pace(listener: Listener, tmp_path: Path, r
     assert order.index("/kept") < 5, "what is kept for late joiners comes first, though it was recorded later"
     assert all(b >= a for a, b in zip(listener.clocks, listener.clocks[1:], strict=False)), "/clock never steps back"
     assert listener.clocks[0] <= T0 + PERIOD_NS and listener.clocks[-1] >= T0 + (COUNT - 1) * PERIOD_NS
-
-
-def test_a_reader_that_has_not_everything_is_named_until_it_has(tmp_path: Path) -> None:
-    """A recorder that does not run while all but the first message are played: its machine is busy, or its disk."""
-    again, context = tmp_path / "again", rclpy.Context()
-    words = [word for parameter in (f"bag:={again}", "topics:=/count") for word in ("-p", parameter)]
-    recorder = subprocess.Popen([sys.executable, "-m", "lodestone_core.ros.record_node", "--ros-args", *words])
-    rclpy.init(context=context)
-    try:
-        with open_bag(make_bag(tmp_path / "bag")) as opened:
-            node = PlayerNode(opened, ["/count"], context=context, paused=True)
-            for wait_s in node.wait_for_readers(20.0):
-                time.sleep(wait_s)
-            steps = node.play()
-            assert next(steps) > 0.0 and node.played.messages == 0
-            node.paused = False
-            while node.played.messages < 10:
-                time.sleep(next(steps))
-            for wait_s in node.wait_until_taken(10.0):
-                time.sleep(wait_s)
-            assert node.played.not_taken == ()
-            recorder.send_signal(signal.SIGSTOP)
-            for wait_s in chain(steps, node.wait_until_taken(0.3)):
-                time.sleep(wait_s)
-            assert node.played.messages == COUNT and node.played.not_taken == ("/count",)
-            recorder.send_signal(signal.SIGCONT)
-            for wait_s in node.wait_until_taken(20.0):
-                time.sleep(wait_s)
-            assert node.played.not_taken == ()
-            node.destroy_node()
-        recorder.send_signal(signal.SIGINT)
-        assert recorder.wait(20.0) == 0
-    finally:
-        recorder.kill()
-        recorder.wait()
-        rclpy.shutdown(context=context)
-    assert recorded(again, "/count") == recorded(tmp_path / "bag", "/count")
 
 
 def test_a_bag_that_was_cut_off_plays_to_where_it_ends(listener: Listener, tmp_path: Path) -> None:
