@@ -8,8 +8,8 @@ from typing import Final
 
 _TRIM_BYTES: Final = 256 << 20
 _PIECE_BYTES: Final = 16 << 20
-IMAGES_MB: Final = 48
-"""What two cameras of 3 MB need at most, with what waits for a slow reader."""
+IMAGES_MB: Final = 96
+"""What two cameras of 3 MB need at most: what is decoded, what messages lie in, and what the middleware keeps for slow readers of both."""
 SETTINGS: Final = {"MALLOC_TRIM_THRESHOLD_": (-1, _TRIM_BYTES), "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_ARENA_MAX": (-8, 1)}
 """By the variable that says otherwise: parameter of mallopt (malloc.h) and its value."""
 
