@@ -53,6 +53,14 @@ def test_where_nobody_may_go_first_nobody_can_tell(monkeypatch: pytest.MonkeyPat
         assert watch.stalls() is None
 
 
+def test_a_witness_that_is_gone_says_not_that_all_was_well() -> None:
+    with machine_watch() as watch:
+        watch.process.kill()
+        watch.process.wait()
+        with pytest.raises(RuntimeError, match="witness"):
+            watch.stalls()
+
+
 def test_times_that_meet_touch() -> None:
     stall = Stall(100, 200)
     assert stall.touches(150, 160) and stall.touches(50, 101) and stall.touches(199, 300)

@@ -48,9 +48,15 @@ class MachineWatch:
         self._found = found
 
     def stalls(self, since_ns: int = 0) -> tuple[Stall, ...] | None:
-        """Stalls that ended after that time; None where no process may go before others, so that nobody can tell."""
-        if self.process.poll() == _NOT_ALLOWED:
+        """Stalls that ended after that time; None where no process may go before others, so that nobody can tell.
+
+        Raises RuntimeError when the witness has ended otherwise: no stall that was seen is not the same as no stall.
+        """
+        code = self.process.poll()
+        if code == _NOT_ALLOWED:
             return None
+        if code is not None:
+            raise RuntimeError(f"the witness of the machine ended with {code}")
         lines = self._found.read_text().split("\n")[:-1]
         stalls = (Stall(*map(int, line.split())) for line in lines)
         return tuple(stall for stall in stalls if stall.end_ns > since_ns)

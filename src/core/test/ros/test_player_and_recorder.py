@@ -38,7 +38,7 @@ def recorded(bag: Path) -> list[bytes]:
 
 
 def test_a_reader_that_has_not_everything_is_named_until_it_has(tmp_path: Path) -> None:
-    """A recorder that does not run while all but the first message are played: its machine is busy, or its disk."""
+    """A recorder that does not run while all but the first messages are played: its machine is busy, or its disk."""
     again, context = tmp_path / "again", rclpy.Context()
     words = [word for parameter in (f"bag:={again}", "topics:=/count") for word in ("-p", parameter)]
     recorder = subprocess.Popen([sys.executable, "-m", "lodestone_core.ros.record_node", "--ros-args", *words])
